@@ -1,0 +1,38 @@
+// The port of bytes. test/contract/blob.ts runs it on every adapter.
+
+/**
+ * A key: parts of [A-Za-z0-9_-.] joined by "/", at most 255 characters a part, no key a directory
+ * of another. Every key is used once: a put of an existing key has the same bytes or is a bug.
+ */
+export type BlobKey = string
+
+export interface BlobObject {
+  readonly key: BlobKey
+  readonly bytes: Uint8Array
+}
+
+export interface BlobStore {
+  /**
+   * All objects durable on return, behind one barrier. A crash may leave any subset, each object
+   * whole or absent, never a part. Repeating it is harmless.
+   * @throws VarveError DISK_FULL, UNAVAILABLE
+   */
+  put(objects: readonly BlobObject[]): Promise<void>
+  /**
+   * The bytes, or undefined when there is no such object. A range beyond the end is cut short. The
+   * caller checks the bytes against their id: the store may be wrong.
+   */
+  get(
+    key: BlobKey,
+    range?: { readonly offset: number; readonly length: number },
+  ): Promise<Uint8Array | undefined>
+  /** The size in bytes, or undefined. */
+  head(key: BlobKey): Promise<number | undefined>
+  /** Keys that begin with the prefix, in byte order, strictly after `after`. */
+  list(
+    prefix: string,
+    after?: BlobKey,
+  ): AsyncIterable<{ readonly key: BlobKey; readonly sizeBytes: number }>
+  /** Absent keys are no error. */
+  delete(keys: readonly BlobKey[]): Promise<void>
+}

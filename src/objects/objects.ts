@@ -1,0 +1,109 @@
+// What other rooms use of the object engine. Everything streams; memory is bounded by options, never
+// by the size of a file, directory or commit.
+
+import type { Path } from '../model/path.ts'
+import type { TreeRef } from '../model/tree-ref.ts'
+import type { TreeStats } from '../model/entities.ts'
+
+export interface FileEntry {
+  readonly kind: 'file'
+  readonly path: Path
+  readonly sizeBytes: number
+  /** 64 hex digits: equal exactly when content is equal. */
+  readonly digest: string
+  /** Where its content lies, opaque; give it to `copy` or `readEntry`. */
+  readonly content: FileContent
+}
+
+export interface DirEntry {
+  readonly kind: 'dir'
+  readonly path: Path
+  /** Files below it, and their bytes. */
+  readonly files: number
+  readonly sizeBytes: number
+  /** Covers names and content of all below. */
+  readonly digest: string
+  readonly root: TreeRef
+}
+
+export type TreeEntry = FileEntry | DirEntry
+
+/** JSON-able. Inline bytes are base64; a chunk is a reference; a list is a node of chunk references. */
+export type FileContent =
+  | { readonly inline: string }
+  | { readonly chunk: TreeRef }
+  | { readonly list: TreeRef }
+
+export interface Change {
+  readonly path: Path
+  readonly old: FileEntry | undefined
+  readonly new: FileEntry | undefined
+}
+
+export interface MergeResult {
+  readonly root: TreeRef
+  readonly stats: TreeStats
+}
+
+/** Collects writes of one author; nothing is visible until the returned run is named in the log. */
+export interface TreeWriter {
+  /** The whole content; the later put of a path in one run wins. Content is chunked and packed as it comes. */
+  put(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<FileEntry>
+  /** Adds to the end of the file as it is in `base`; a conflict if that changed since. */
+  append(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<void>
+  /** By reference: no data moves. A directory entry copies its whole tree. */
+  copy(path: Path, entry: TreeEntry): Promise<void>
+  /** A file or everything below a directory. */
+  delete(path: Path): Promise<void>
+  /** Everything durable; the run. Empty run if nothing was written. */
+  finish(): Promise<TreeRef>
+  /** Forgets it; what was uploaded is unreferenced. */
+  abandon(): void
+}
+
+export interface Objects {
+  /** `base`: the tree that appends and dedup build on. */
+  writer(base: TreeRef | null): TreeWriter
+  /** The tree without entries. */
+  emptyTree(): Promise<TreeRef>
+  stat(root: TreeRef | null, path: Path): Promise<TreeEntry | undefined>
+  /** @throws VarveError NOT_FOUND_PATH, CORRUPT */
+  read(
+    root: TreeRef | null,
+    path: Path,
+    range?: { offset: number; length?: number },
+  ): AsyncIterable<Uint8Array>
+  readEntry(
+    entry: FileEntry,
+    range?: { offset: number; length?: number },
+  ): AsyncIterable<Uint8Array>
+  /** Children of a directory in byte order of their names, strictly after `after` (a name). */
+  list(
+    root: TreeRef | null,
+    path: Path,
+    options?: { after?: string; limit?: number },
+  ): AsyncIterable<TreeEntry>
+  /** All files below a path, depth first, in path order. */
+  walk(root: TreeRef | null, path?: Path): AsyncIterable<FileEntry>
+  /** Files and directories that match, in path order. @throws VarveError INVALID_PATH on a bad pattern */
+  glob(root: TreeRef | null, pattern: string): AsyncIterable<TreeEntry>
+  /** Files that differ, in path order; equal subtrees are not read. */
+  diff(a: TreeRef | null, b: TreeRef | null, path?: Path): AsyncIterable<Change>
+  /** Entries (files or directories matched by the glob) that differ: what planning needs. */
+  diffGlob(
+    a: TreeRef | null,
+    b: TreeRef | null,
+    pattern: string,
+  ): AsyncIterable<{ path: Path; old: TreeEntry | undefined; new: TreeEntry | undefined }>
+  /**
+   * `base` with the runs merged onto it in order. Putting or deleting a whole path is blind: the
+   * later wins. `since` is the tree the runs' author saw: a file appended to or patched that differs
+   * there from `base`, or a file against a directory, is a conflict.
+   * @throws VarveError PATH_CONFLICT with details {paths}
+   */
+  merge(base: TreeRef | null, runs: readonly TreeRef[], since: TreeRef | null): Promise<MergeResult>
+  /** A small value as one chunk (a note, a blob of the log). */
+  putBytes(bytes: Uint8Array): Promise<TreeRef>
+  getBytes(ref: TreeRef): Promise<Uint8Array>
+  stats(root: TreeRef | null): Promise<TreeStats>
+}
