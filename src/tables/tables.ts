@@ -20,8 +20,11 @@ export type Outcome<R> =
   | { readonly kind: 'applied' }
   /** The condition did not hold; `current` is the guard row as it stands, undefined if absent. */
   | { readonly kind: 'refused'; readonly current: R | undefined }
-  /** It may have happened, may happen later, or not at all. */
-  | { readonly kind: 'unknown'; readonly cause: unknown }
+  /**
+   * It may have happened, may happen later, or not at all. `never`: it did not happen and will not
+   * (rolled back, as on a full disk), though the condition may hold.
+   */
+  | { readonly kind: 'unknown'; readonly cause: unknown; readonly never?: true }
 
 export interface GuardedWrite<T extends GuardedSpec> {
   /** All rows of the write lie in this partition. */

@@ -1,0 +1,109 @@
+// Every route. The order is the order of the printed API.
+
+import { applyDocuments } from './apply.ts'
+import { deleteBranch, getBranch, listBranches, putBranch } from './branches.ts'
+import {
+  finishCommit,
+  getCommit,
+  getCommitSet,
+  listCommits,
+  startCommit,
+  waitCommit,
+} from './commits.ts'
+import { getDatum, listDatums } from './datums.ts'
+import { deleteEgress, getEgress, listEgresses, pauseEgress, resumeEgress } from './egresses.ts'
+import { streamEvents } from './events.ts'
+import { explainFile } from './explain.ts'
+import {
+  deleteFile,
+  diffFiles,
+  getFile,
+  getFiles,
+  globFiles,
+  listFiles,
+  putFile,
+  putFiles,
+  statFile,
+} from './files.ts'
+import { getJob, listJobs, stopJob, waitJob } from './jobs.ts'
+import { getLogs } from './logs.ts'
+import { getLivez, getMetrics, getOpenapi, getReadyz, getVersion } from './meta.ts'
+import {
+  deletePipeline,
+  getPipeline,
+  listPipelines,
+  planPipeline,
+  startPipeline,
+  stopPipeline,
+} from './pipelines.ts'
+import { createProject, getProject, listProjects } from './projects.ts'
+import { createRepo, deleteRepo, getRepo, listRepos } from './repos.ts'
+import { getGraph, liveGraph } from './rivers.ts'
+import type { RouteKey } from './route.ts'
+import { deleteSpout, getSpout, listSpouts, pauseSpout, resumeSpout } from './spouts.ts'
+
+export const ROUTES = [
+  getVersion,
+  getOpenapi,
+  getLivez,
+  getReadyz,
+  getMetrics,
+  listProjects,
+  createProject,
+  getProject,
+  listRepos,
+  createRepo,
+  getRepo,
+  deleteRepo,
+  listBranches,
+  getBranch,
+  putBranch,
+  deleteBranch,
+  listCommits,
+  getCommit,
+  getCommitSet,
+  startCommit,
+  finishCommit,
+  waitCommit,
+  getFile,
+  getFiles,
+  statFile,
+  listFiles,
+  globFiles,
+  diffFiles,
+  putFile,
+  putFiles,
+  deleteFile,
+  applyDocuments,
+  listPipelines,
+  getPipeline,
+  planPipeline,
+  stopPipeline,
+  startPipeline,
+  deletePipeline,
+  listJobs,
+  getJob,
+  waitJob,
+  stopJob,
+  listDatums,
+  getDatum,
+  explainFile,
+  getLogs,
+  listSpouts,
+  getSpout,
+  pauseSpout,
+  resumeSpout,
+  deleteSpout,
+  listEgresses,
+  getEgress,
+  pauseEgress,
+  resumeEgress,
+  deleteEgress,
+  streamEvents,
+  getGraph,
+  liveGraph,
+] as const
+
+/** By `METHOD path`: the type the client and the server are checked against. */
+export type Routes = { [R in (typeof ROUTES)[number] as RouteKey<R>]: R }
+export type AnyRouteKey = keyof Routes

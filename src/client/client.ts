@@ -1,0 +1,273 @@
+// The typed client. Types come from the declared routes, nothing of them is loaded: a call names its
+// route as `METHOD path` and the compiler knows parameters, query, body and answer. Works in Node and
+// in browsers.
+
+import { systemClock } from '../base/clock.ts'
+import { isVarveError, VarveError } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
+import { idSource } from '../model/id.ts'
+import type { Routes } from '../api/routes.ts'
+import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../api/route.ts'
+import { problemOf, unreachableServer } from './problem.ts'
+import type { ServerEvent } from './streams.ts'
+import { bodyChunks, jsonLines, serverEvents } from './streams.ts'
+
+type KeysOf<Kind> = {
+  [K in keyof Routes]: Routes[K]['answer'] extends Kind ? K : never
+}[keyof Routes]
+type KeysWithBody<Kind> = {
+  [K in keyof Routes]: Routes[K]['body'] extends Kind ? K : never
+}[keyof Routes]
+
+export type JsonKey = Exclude<
+  KeysOf<{ readonly json: unknown } | 'none' | 'text'>,
+  KeysWithBody<'bytes' | 'tar'>
+>
+export type LinesKey = KeysOf<{ readonly lines: unknown }>
+export type EventsKey = KeysOf<{ readonly events: unknown }>
+export type DownloadKey = KeysOf<'bytes' | 'tar'>
+export type UploadKey = KeysWithBody<'bytes' | 'tar'>
+
+type Loose<T> = { readonly [K in keyof T]: T[K] | undefined }
+type ParamsArg<R extends Route> = keyof ParamsOf<R> extends never
+  ? { readonly params?: undefined }
+  : { readonly params: ParamsOf<R> }
+type QueryArg<R extends Route> =
+  Record<never, never> extends QueryOf<R>
+    ? { readonly query?: Loose<QueryOf<R>> | undefined }
+    : { readonly query: Loose<QueryOf<R>> }
+type BodyArg<R extends Route> = R['body'] extends 'text'
+  ? { readonly body: string }
+  : BodyOf<R> extends undefined
+    ? { readonly body?: undefined }
+    : { readonly body: BodyOf<R> }
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+  /** A UUIDv7; the same key with the same request gives the same answer. Default: a new one. */
+  readonly idempotencyKey?: string | undefined
+}
+export type CallArgs<K extends keyof Routes> = CallOptions &
+  ParamsArg<Routes[K]> &
+  QueryArg<Routes[K]> &
+  BodyArg<Routes[K]>
+type Rest<A> = Record<never, never> extends A ? [args?: A] : [args: A]
+
+export type Content = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
+
+export interface Download {
+  /** Undefined when the server does not know beforehand (archives). */
+  readonly sizeBytes: number | undefined
+  readonly contentType: string
+  readonly content: AsyncIterable<Uint8Array>
+}
+
+export interface ClientOptions {
+  /** `http://127.0.0.1:7070`; empty: the page's own server. */
+  readonly baseUrl: string
+  readonly token?: string | undefined
+  readonly fetch?: typeof fetch
+}
+
+interface AnyArgs extends CallOptions {
+  readonly params?: object | undefined
+  readonly query?: object | undefined
+  readonly body?: unknown
+}
+
+/** How often a call is repeated, under one key, while the server answers "not decided yet". */
+const MAX_PENDING = 10
+const newKey = idSource(systemClock, systemRandom)
+
+export class Client {
+  readonly baseUrl: string
+  readonly #token: string | undefined
+  readonly #fetch: typeof fetch
+
+  constructor(options: ClientOptions) {
+    this.baseUrl = options.baseUrl.replace(/\/$/, '')
+    this.#token = options.token
+    this.#fetch = options.fetch ?? ((input, init) => fetch(input, init))
+  }
+
+  /** @throws VarveError with the server's code, UNAVAILABLE when it cannot be reached */
+  async call<K extends JsonKey>(
+    key: K,
+    ...[args]: Rest<CallArgs<K>>
+  ): Promise<AnswerOf<Routes[K]>> {
+    const given: AnyArgs = { idempotencyKey: newKey(), ...(args as AnyArgs | undefined) }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const response = await this.#send(key, given, sentBody(given.body))
+        return (await answerOf(response)) as AnswerOf<Routes[K]>
+      } catch (error) {
+        const pending = isVarveError(error, 'UNAVAILABLE') && error.details?.['pending'] === true
+        if (!pending || attempt >= MAX_PENDING || given.signal?.aborted) throw error
+      }
+    }
+  }
+
+  /** Every item of a paged list, page by page. */
+  async *pages<T>(
+    page: (after: string | undefined) => Promise<{ items: readonly T[]; next: string | null }>,
+    limit = Infinity,
+  ): AsyncGenerator<T> {
+    let left = limit
+    let after: string | undefined
+    do {
+      const { items, next } = await page(after)
+      for (const item of items) {
+        if (left-- <= 0) return
+        yield item
+      }
+      after = next ?? undefined
+    } while (after !== undefined && left > 0)
+  }
+
+  /** One value a line, as they come. */
+  async *lines<K extends LinesKey>(
+    key: K,
+    ...[args]: Rest<CallArgs<K>>
+  ): AsyncGenerator<AnswerOf<Routes[K]>> {
+    const response = await this.#send(key, (args ?? {}) as AnyArgs, undefined)
+    yield* jsonLines(response) as AsyncGenerator<AnswerOf<Routes[K]>>
+  }
+
+  /**
+   * Server-sent events, as long as the signal is not aborted. A lost connection is opened again after
+   * a second from the last id; the caller sees a pause, or UNAVAILABLE when the first one fails.
+   */
+  async *events<K extends EventsKey>(
+    key: K,
+    args: CallArgs<K> & { readonly lastEventId?: string | undefined },
+  ): AsyncGenerator<ServerEvent<AnswerOf<Routes[K]>>> {
+    let lastEventId = args.lastEventId
+    for (let first = true; !args.signal?.aborted; first = false) {
+      try {
+        const headers: Record<string, string> = lastEventId ? { 'last-event-id': lastEventId } : {}
+        const response = await this.#send(key, args as AnyArgs, undefined, headers)
+        for await (const event of serverEvents<AnswerOf<Routes[K]>>(response)) {
+          if (event.id !== undefined) lastEventId = event.id
+          yield event
+        }
+      } catch (error) {
+        if (args.signal?.aborted) return
+        if (first || !isVarveError(error, 'UNAVAILABLE')) throw error
+      }
+      await systemClock.sleep(1000, args.signal)
+    }
+  }
+
+  /** @param range bytes [offset, offset + length) of a file */
+  async download<K extends DownloadKey>(
+    key: K,
+    args: CallArgs<K> & { readonly range?: { offset: number; length?: number } | undefined },
+  ): Promise<Download> {
+    const { range } = args
+    const end = range?.length === undefined ? '' : range.offset + range.length - 1
+    const headers: Record<string, string> = range ? { range: `bytes=${range.offset}-${end}` } : {}
+    const response = await this.#send(key, args as AnyArgs, undefined, headers)
+    const size = response.headers.get('content-length')
+    return {
+      sizeBytes: size === null ? undefined : Number(size),
+      contentType: response.headers.get('content-type') ?? 'application/octet-stream',
+      content: bodyChunks(response),
+    }
+  }
+
+  /** Sends a stream without holding it; memory stays bounded by the transport's buffers. */
+  async upload<K extends UploadKey>(
+    key: K,
+    args: CallArgs<K> & { readonly content: Content },
+  ): Promise<AnswerOf<Routes[K]>> {
+    const given: AnyArgs = { idempotencyKey: newKey(), ...(args as AnyArgs) }
+    const response = await this.#send(key, given, {
+      type: 'application/octet-stream',
+      body: streamOf(args.content),
+    })
+    return (await answerOf(response)) as AnswerOf<Routes[K]>
+  }
+
+  /** The address of a route's answer, for links and `img`; carries no token. */
+  url<K extends keyof Routes>(key: K, args: Pick<CallArgs<K>, 'params' | 'query'>): string {
+    return this.baseUrl + pathOf(key, args as AnyArgs)
+  }
+
+  async #send(
+    key: keyof Routes,
+    args: AnyArgs,
+    body: SentBody | undefined,
+    extra: Record<string, string> = {},
+  ): Promise<Response> {
+    const method = key.slice(0, key.indexOf(' '))
+    const headers: Record<string, string> = { ...extra }
+    if (this.#token) headers['authorization'] = `Bearer ${this.#token}`
+    if (method !== 'GET' && args.idempotencyKey) headers['idempotency-key'] = args.idempotencyKey
+    if (body) headers['content-type'] = body.type
+    const init: RequestInit & { duplex?: 'half' } = { method, headers }
+    if (args.signal) init.signal = args.signal
+    if (body) {
+      init.body = body.body as NonNullable<RequestInit['body']>
+      if (body.body instanceof ReadableStream) init.duplex = 'half'
+    }
+    let response: Response
+    try {
+      response = await this.#fetch(this.baseUrl + pathOf(key, args), init)
+    } catch (error) {
+      if (args.signal?.aborted) throw error
+      throw unreachableServer(this.baseUrl, error)
+    }
+    if (!response.ok) throw await problemOf(response)
+    return response
+  }
+}
+
+interface SentBody {
+  readonly type: string
+  readonly body: string | Uint8Array | Blob | ReadableStream<Uint8Array>
+}
+
+function sentBody(body: unknown): SentBody | undefined {
+  if (body === undefined) return undefined
+  if (typeof body === 'string') return { type: 'text/plain; charset=utf-8', body }
+  return { type: 'application/json', body: JSON.stringify(body) }
+}
+
+function streamOf(content: Content): SentBody['body'] {
+  if (content instanceof Uint8Array || content instanceof ReadableStream) return content
+  if (content instanceof Blob) return content
+  const iterator = content[Symbol.asyncIterator]()
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await iterator.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    async cancel() {
+      await iterator.return?.()
+    },
+  })
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  if (response.status === 204) return undefined
+  const json = response.headers.get('content-type')?.includes('json') ?? false
+  return json ? response.json() : response.text()
+}
+
+const ROOT_PATHS = ['/livez', '/readyz', '/metrics']
+
+function pathOf(key: string, args: AnyArgs): string {
+  const pattern = key.slice(key.indexOf(' ') + 1)
+  const params = (args.params ?? {}) as Record<string, string>
+  const path = pattern.replaceAll(/:([a-z]+)/g, (_, name: string) => {
+    const value = params[name]
+    if (!value) throw new VarveError('INVALID_OPTION', `cannot call "${key}": no ${name} is given`)
+    return encodeURIComponent(value)
+  })
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(args.query ?? {}))
+    if (value !== undefined) query.set(name, String(value))
+  const search = query.size > 0 ? `?${query.toString()}` : ''
+  return (ROOT_PATHS.includes(pattern) ? '' : '/api/v1') + path + search
+}

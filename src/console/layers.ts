@@ -1,0 +1,40 @@
+// A repo's core sample: its newest commits as bands, oldest at the bottom, as they would lie in mud.
+
+import type { Band } from '../api/graph.ts'
+
+export const BANDS = 24
+const GAP_PX = 1
+const THINNEST_PX = 2
+const THICKEST_PX = 9
+
+export interface Layer {
+  readonly band: Band
+  /** From the top of the tube. */
+  readonly topPx: number
+  readonly heightPx: number
+}
+
+/**
+ * Heights by the logarithm of bytes changed, against the largest change in sight; all shrink alike
+ * when they would not fit. Bands come newest first and stay so.
+ */
+export function layersOf(bands: readonly Band[], tubePx: number): readonly Layer[] {
+  const shown = bands.slice(0, BANDS)
+  const most = Math.max(1024, ...shown.map((band) => Math.abs(band.bytesDelta)))
+  const wanted = shown.map((band) => {
+    const share = Math.log2(1 + Math.abs(band.bytesDelta)) / Math.log2(1 + most)
+    return THINNEST_PX + (THICKEST_PX - THINNEST_PX) * share ** 3
+  })
+  const room = tubePx - GAP_PX * shown.length
+  const sum = wanted.reduce((total, height) => total + height, 0)
+  const shrink = Math.min(1, room / Math.max(1, sum))
+  let bottom = tubePx
+  const layers: Layer[] = []
+  for (let i = shown.length - 1; i >= 0; i--) {
+    const heightPx = Math.max(1, (wanted[i] as number) * shrink)
+    bottom -= heightPx
+    layers.unshift({ band: shown[i] as Band, topPx: bottom, heightPx })
+    bottom -= GAP_PX
+  }
+  return layers
+}

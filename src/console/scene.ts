@@ -1,0 +1,168 @@
+// Where things stand in the river. Pure: sizes in, places out; the layout itself runs in a worker.
+//
+// - A node's box is symmetric about the line the river takes through it, so a plain chain is one
+//   straight line: names above a core sample weigh as much as the numbers below it.
+// - The river fills the width it is given by widening the gaps, up to a point, and never squeezes
+//   them: what does not fit scrolls.
+
+import type { Graph, GraphEdge, GraphNode } from '../api/graph.ts'
+
+export type Direction = 'across' | 'down'
+
+export interface Size {
+  readonly widthPx: number
+  readonly heightPx: number
+}
+
+export interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+export interface LayoutRequest {
+  readonly direction: Direction
+  readonly rankGapPx: number
+  readonly rowGapPx: number
+  readonly nodes: readonly { readonly key: string; readonly size: Size }[]
+  readonly edges: readonly GraphEdge[]
+}
+
+export interface LayoutAnswer {
+  /** Centres by node key. */
+  readonly centres: Readonly<Record<string, Point>>
+  /** Inner points of edges that pass other ranks, by `edgeKey`. */
+  readonly bends: Readonly<Record<string, readonly Point[]>>
+  readonly widthPx: number
+  readonly heightPx: number
+}
+
+export const TUBE_WIDTH_PX = 56
+/** Beyond this many nodes the core samples are drawn shorter. */
+const ROOMY_NODES = 18
+/** What a feed's springs and an egress's mouths take of their boxes. */
+export const MOUTH_PX = 44
+
+export function tubeHeightPx(nodes: number): number {
+  return nodes > ROOMY_NODES ? 72 : 120
+}
+
+export function edgeKey(edge: GraphEdge): string {
+  return `${edge.from}→${edge.to}`
+}
+
+export function sizeOf(node: GraphNode, nodes: number, direction: Direction): Size {
+  switch (node.kind) {
+    case 'repo':
+      return { widthPx: 116, heightPx: tubeHeightPx(nodes) + 88 }
+    case 'pipeline':
+      return { widthPx: 184, heightPx: node.cause === null ? 104 : 152 }
+    case 'feed':
+    case 'egress': {
+      const heightPx = node.cause === null ? 72 : 128
+      const widthPx = node.cause === null ? 132 : 172
+      return direction === 'across'
+        ? { widthPx: widthPx + MOUTH_PX, heightPx }
+        : { widthPx, heightPx: heightPx + MOUTH_PX }
+    }
+  }
+}
+
+/** The request for the worker; equal requests have equal answers, so its text is the cache's key. */
+export function layoutRequest(
+  graph: Pick<Graph, 'nodes' | 'edges'>,
+  direction: Direction,
+  roomPx: number,
+): LayoutRequest {
+  const nodes = graph.nodes.map((node) => ({
+    key: node.key,
+    size: sizeOf(node, graph.nodes.length, direction),
+  }))
+  const known = new Set(nodes.map((node) => node.key))
+  const edges = graph.edges.filter((edge) => known.has(edge.from) && known.has(edge.to))
+  if (direction === 'down') return { direction, rankGapPx: 36, rowGapPx: 16, nodes, edges }
+  const ranks = ranksOf(nodes.map((node) => node.key), edges)
+  const widths: number[] = []
+  for (const node of nodes) {
+    const rank = ranks.get(node.key) ?? 0
+    widths[rank] = Math.max(widths[rank] ?? 0, node.size.widthPx)
+  }
+  const taken = widths.reduce((sum, width) => sum + width, 0)
+  const gap = widths.length < 2 ? 0 : (roomPx - taken) / (widths.length - 1)
+  const rankGapPx = Math.max(24, Math.min(104, Math.floor(gap / 4) * 4))
+  return { direction, rankGapPx, rowGapPx: 24, nodes, edges }
+}
+
+/** Longest way from a source, by key. A circle (which the log refuses) would end at its first node. */
+export function ranksOf(
+  keys: readonly string[],
+  edges: readonly GraphEdge[],
+): ReadonlyMap<string, number> {
+  const above = new Map<string, string[]>()
+  for (const edge of edges) above.set(edge.to, [...(above.get(edge.to) ?? []), edge.from])
+  const ranks = new Map<string, number>()
+  const visit = (key: string, path: ReadonlySet<string>): number => {
+    const known = ranks.get(key)
+    if (known !== undefined) return known
+    if (path.has(key)) return 0
+    const deeper = new Set(path).add(key)
+    const rank = Math.max(-1, ...(above.get(key) ?? []).map((from) => visit(from, deeper))) + 1
+    ranks.set(key, rank)
+    return rank
+  }
+  for (const key of keys) visit(key, new Set())
+  return ranks
+}
+
+/** Where the river leaves (`out`) or meets (`in`) a node. A core sample is met at its tube. */
+export function anchorOf(
+  node: GraphNode,
+  size: Size,
+  centre: Point,
+  direction: Direction,
+  side: 'in' | 'out',
+): Point {
+  const sign = side === 'in' ? -1 : 1
+  if (direction === 'down') {
+    const mouth = (node.kind === 'feed' && side === 'in') || (node.kind === 'egress' && side === 'out')
+    return { x: centre.x, y: centre.y + sign * (size.heightPx / 2 - (mouth ? MOUTH_PX : 0)) }
+  }
+  if (node.kind === 'repo') return { x: centre.x + (sign * TUBE_WIDTH_PX) / 2, y: centre.y }
+  const mouth = (node.kind === 'feed' && side === 'in') || (node.kind === 'egress' && side === 'out')
+  return { x: centre.x + sign * (size.widthPx / 2 - (mouth ? MOUTH_PX : 0)), y: centre.y }
+}
+
+/** A calm curve: it leaves and arrives along the river's direction. */
+export function curve(points: readonly Point[], direction: Direction): string {
+  const [start, ...rest] = points
+  if (start === undefined) return ''
+  let text = `M${round(start.x)} ${round(start.y)}`
+  let at = start
+  for (const next of rest) {
+    if (direction === 'across') {
+      const middle = (at.x + next.x) / 2
+      text += `C${round(middle)} ${round(at.y)} ${round(middle)} ${round(next.y)} ${round(next.x)} ${round(next.y)}`
+    } else {
+      const middle = (at.y + next.y) / 2
+      text += `C${round(at.x)} ${round(middle)} ${round(next.x)} ${round(middle)} ${round(next.x)} ${round(next.y)}`
+    }
+    at = next
+  }
+  return text
+}
+
+/** Three strands that meet at a feed's springs, or part at an egress's mouths. */
+export function strands(at: Point, direction: Direction, side: 'in' | 'out'): readonly string[] {
+  const sign = side === 'in' ? -1 : 1
+  return [-1, 0, 1].map((row) => {
+    const reach = MOUTH_PX - (row === 0 ? 0 : 8)
+    const far =
+      direction === 'across'
+        ? { x: at.x + sign * reach, y: at.y + row * 18 }
+        : { x: at.x + row * 18, y: at.y + sign * reach }
+    return curve(side === 'in' ? [far, at] : [at, far], direction)
+  })
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10
+}

@@ -1,0 +1,31 @@
+// Log time and the line of expiry. Invariants:
+//  - log time never falls, and neither the rate of entries nor one bad clock can carry it away;
+//  - the line never falls. A person's proposal issued before it may have been decided by an entry
+//    whose id is no longer kept, so it is not decided any more. What is issued at or after the line
+//    was looked up by its sender at that time, so an earlier decision on it is among the kept ids.
+
+/** How long a person's proposal may be on its way. */
+export const HORIZON_MS = 600_000
+/** How far a clock may be ahead of ours. */
+export const AHEAD_MS = 60_000
+/** The line is never older than the decision of the newest id but this many. */
+export const LINE_IDS = 2 ** 20
+/** Ids are kept for two horizons, and at most this many of the newest. */
+export const KEPT_IDS = 2 ** 21
+
+/** The time of the next entry: equal times are allowed, seq is the order. */
+export function logTimeMs(lastMs: number, clockMs: number, newestIssuedMs: number): number {
+  return Math.max(lastMs, Math.min(Math.floor(clockMs), newestIssuedMs + AHEAD_MS))
+}
+
+/**
+ * The line after an entry. `nthNewestMs` is the decision time of the LINE_IDS-th newest id, the
+ * entry's own counted as the first; undefined when there are fewer or it is older than kept.
+ */
+export function nextLineMs(
+  lineMs: number,
+  entryMs: number,
+  nthNewestMs: number | undefined,
+): number {
+  return Math.max(lineMs, entryMs - HORIZON_MS, nthNewestMs ?? 0)
+}

@@ -1,0 +1,254 @@
+// A pipeline's spec: Pachyderm's document, normalised. The normalised form is itself a valid
+// document and parses to itself, so it can be stored, shown, edited and put again.
+
+import { isName, parseName } from './name.ts'
+import { DEFAULT_BRANCH } from './name.ts'
+import { isVarveError } from '../base/errors.ts'
+import { Fields, compact, refuseSpec } from './spec-fields.ts'
+import type { Plain } from './spec-fields.ts'
+
+export interface PfsInput {
+  readonly project?: string
+  readonly repo: string
+  readonly branch: string
+  /** The folder below /pfs; the repo's name unless given. */
+  readonly name: string
+  readonly glob: string
+  /** Lay the files out with no content: only their names matter. */
+  readonly emptyFiles?: boolean
+}
+
+export interface TransformSpec {
+  readonly image?: string
+  readonly cmd: readonly string[]
+  readonly stdin?: readonly string[]
+  readonly errCmd?: readonly string[]
+  readonly errStdin?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly workingDir?: string
+  readonly acceptReturnCode?: readonly number[]
+  readonly code?: readonly string[]
+}
+
+export interface PipelineSpec {
+  readonly pipeline: { readonly project?: string; readonly name: string }
+  readonly description?: string
+  readonly transform: TransformSpec
+  readonly input: { readonly pfs: PfsInput }
+  readonly parallelismSpec?: { readonly constant: number }
+  readonly datumTries: number
+  readonly datumTimeout?: string
+  readonly jobTimeout?: string
+  readonly reprocessSpec?: 'until_success' | 'every_job'
+  /** Datums that may fail without failing the job. */
+  readonly maxFailedDatums: number
+  readonly backlog: 'every' | 'latest'
+  readonly outputBranch: string
+  readonly datumSetSpec?: {
+    readonly number?: number
+    readonly sizeBytes?: number
+    readonly perWorker?: number
+  }
+  readonly salt?: string
+  /** Sugar for an egress of the pipeline's name, put with it. */
+  readonly egress?: { readonly sink: Plain; readonly mode?: string }
+}
+
+const CLUSTER = 'workers run on this machine; pod settings come with Kubernetes pools'
+const NOT_YET: Readonly<Record<string, string>> = {
+  tfJob: 'run the training program as transform.cmd',
+  service: 'a pipeline that serves a port is not built',
+  spout: 'write a document of its own with "spout:" first',
+  s3Out: 'write files to /pfs/out',
+  cron: 'a cron input is not built',
+  autoscaling: 'there is nothing to set: workers always follow the queued work',
+  resourceRequests: CLUSTER,
+  resourceLimits: CLUSTER,
+  sidecarResourceRequests: CLUSTER,
+  sidecarResourceLimits: CLUSTER,
+  schedulingSpec: CLUSTER,
+  tolerations: CLUSTER,
+  podSpec: CLUSTER,
+  podPatch: CLUSTER,
+  metadata: CLUSTER,
+  determined: 'it belongs to another product',
+  maximumExpectedUptime: 'watch the job instead',
+  errorBranch: 'failed datums stay listed with the job',
+  budget: 'there is no price table',
+  update: 'putting a pipeline that exists updates it',
+  reprocess: 'change "salt" to run everything again',
+  dryRun: 'ask for a plan instead',
+  specCommit: 'the spec is in the log',
+}
+const INPUT_NOT_YET: Readonly<Record<string, string>> = {
+  cross: 'one pfs input is what a pipeline can have now',
+  union: 'one pfs input is what a pipeline can have now',
+  join: 'one pfs input is what a pipeline can have now',
+  group: 'one pfs input is what a pipeline can have now',
+  cron: 'a cron input is not built',
+  previous: 'one pfs input is what a pipeline can have now',
+  delta: 'one pfs input is what a pipeline can have now',
+  git: 'put the files into a repo',
+}
+const PFS_NOT_YET: Readonly<Record<string, string>> = {
+  lazy: 'files are laid out in full',
+  s3: 'files are laid out below /pfs',
+  joinOn: 'it belongs to a join input',
+  outerJoin: 'it belongs to a join input',
+  groupBy: 'it belongs to a group input',
+  trigger: 'branch triggers are not built',
+  propagationSpec: 'every finished commit propagates',
+  reference: 'content always counts for what is run again',
+  repoType: 'the only repos are of type user',
+  commit: 'a pipeline reads a branch',
+}
+const TRANSFORM_NOT_YET: Readonly<Record<string, string>> = {
+  secrets: 'there is no store of secrets',
+  imagePullSecrets: CLUSTER,
+  memoryVolume: CLUSTER,
+  user: 'code runs as the user of the server',
+  datumBatching: 'one process runs for each datum',
+  debug: 'logs are always kept',
+  dockerfile: 'build the image before',
+  build: 'build the image before',
+}
+
+function name(fields: Fields, field: string, noun: string): string {
+  const text = fields.requiredString(field)
+  try {
+    return parseName(noun, text)
+  } catch (error) {
+    if (!isVarveError(error)) throw error
+    return refuseSpec(fields.at(field), error.message)
+  }
+}
+
+function project(fields: Fields): string | undefined {
+  const value = fields.raw('project')
+  if (value === undefined) return undefined
+  // Pachyderm writes a project as {name: …} in some documents and as text in others.
+  if (typeof value === 'object')
+    return name(new Fields(value, fields.at('project'), 'a project'), 'name', 'project')
+  return name(fields, 'project', 'project')
+}
+
+function parsePfs(fields: Fields): PfsInput {
+  const repo = name(fields, 'repo', 'repo')
+  const input = fields.has('name') ? name(fields, 'name', 'input') : (void fields.raw('name'), repo)
+  if (input === 'out')
+    fields.refuse(fields.has('name') ? 'name' : 'repo', '"out" is the output; give it a "name"')
+  const branch = fields.string('branch') ?? DEFAULT_BRANCH
+  if (!isName(branch)) fields.refuse('branch', `"${branch}" is not the name of a branch`)
+  const given = fields.requiredString('glob')
+  const parsed = compact<PfsInput>({
+    project: project(fields),
+    repo,
+    branch,
+    name: input,
+    glob: given.startsWith('/') ? given : `/${given}`,
+    emptyFiles: fields.bool('emptyFiles') || undefined,
+  })
+  for (const off of ['lazy', 's3', 'outerJoin'] as const)
+    if (fields.raw(off) !== false && fields.has(off))
+      refuseSpec(fields.at(off), `cannot use "${off}": not supported yet: ${PFS_NOT_YET[off]}`)
+  fields.end(PFS_NOT_YET)
+  return parsed
+}
+
+function parseTransform(fields: Fields): TransformSpec {
+  const cmd = fields.strings('cmd') ?? []
+  if (cmd.length === 0 || cmd[0] === '') fields.missing('cmd', 'give the program and its arguments')
+  const transform = compact<TransformSpec>({
+    image: fields.string('image'),
+    cmd,
+    stdin: fields.strings('stdin'),
+    errCmd: fields.strings('errCmd'),
+    errStdin: fields.strings('errStdin'),
+    env: fields.map('env'),
+    workingDir: fields.string('workingDir'),
+    acceptReturnCode: fields.ints('acceptReturnCode'),
+    code: fields.strings('code'),
+  })
+  fields.end(TRANSFORM_NOT_YET)
+  return transform
+}
+
+function parseSets(fields: Fields): NonNullable<PipelineSpec['datumSetSpec']> {
+  const sets = compact<NonNullable<PipelineSpec['datumSetSpec']>>({
+    number: fields.int('number', 0) || undefined,
+    sizeBytes: fields.int('sizeBytes', 0) || undefined,
+    perWorker: fields.int('perWorker', 0) || undefined,
+  })
+  if (sets.perWorker !== undefined && (sets.number ?? sets.sizeBytes) !== undefined)
+    fields.refuse('perWorker', 'it excludes "number" and "sizeBytes"')
+  fields.end()
+  return sets
+}
+
+function parseSugar(fields: Fields): NonNullable<PipelineSpec['egress']> {
+  const sink = fields.object('sink', 'the sink')
+  if (!sink && !fields.has('URL') && !fields.has('objectStorage') && !fields.has('sqlDatabase'))
+    fields.missing('sink')
+  const parsed = compact<NonNullable<PipelineSpec['egress']>>({
+    sink: fields.raw('sink') as Plain,
+    mode: fields.string('mode'),
+  })
+  fields.end({
+    URL: 'write "sink" with the options of a connector',
+    objectStorage: 'write "sink" with the options of a connector',
+    sqlDatabase: 'write "sink" with the options of a connector',
+  })
+  return parsed
+}
+
+/** @throws VarveError INVALID_SPEC with details {pointer, field, nearest} */
+export function parsePipelineDocument(value: unknown): PipelineSpec {
+  const fields = new Fields(value, '', 'the pipeline')
+  fields.raw('$schema')
+  const head = fields.object('pipeline', 'the name of the pipeline')
+  if (!head) return fields.missing('pipeline')
+  const owner = compact<PipelineSpec['pipeline']>({
+    project: project(head),
+    name: name(head, 'name', 'pipeline'),
+  })
+  head.end()
+
+  const transform = fields.object('transform', 'the transform')
+  if (!transform) return fields.missing('transform', 'say what to run')
+  const input = fields.object('input', 'the input')
+  if (!input) return fields.missing('input', 'say which repo it reads')
+  const pfs = input.object('pfs', 'the pfs input')
+  input.end(INPUT_NOT_YET)
+  if (!pfs) return input.missing('pfs')
+
+  const parallelism = fields.object('parallelismSpec', 'the parallelism')
+  const constant = parallelism?.int('constant', 0) || undefined
+  parallelism?.end({ coefficient: 'give "constant"' })
+  const reprocess = fields.oneOf('reprocessSpec', ['until_success', 'every_job'])
+  const sets = fields.object('datumSetSpec', 'the datum sets')
+  const egress = fields.object('egress', 'the egress')
+  const spec = compact<PipelineSpec>({
+    pipeline: owner,
+    description: fields.string('description'),
+    transform: parseTransform(transform),
+    input: { pfs: parsePfs(pfs) },
+    parallelismSpec: constant === undefined ? undefined : { constant },
+    datumTries: fields.int('datumTries', 0) || 3,
+    datumTimeout: fields.duration('datumTimeout'),
+    jobTimeout: fields.duration('jobTimeout'),
+    reprocessSpec: reprocess,
+    maxFailedDatums: fields.int('maxFailedDatums', 0) ?? 0,
+    backlog: fields.oneOf('backlog', ['every', 'latest']) ?? 'every',
+    outputBranch: fields.has('outputBranch')
+      ? name(fields, 'outputBranch', 'branch')
+      : (void fields.raw('outputBranch'), DEFAULT_BRANCH),
+    datumSetSpec: sets && parseSets(sets),
+    salt: fields.string('salt'),
+    egress: egress && parseSugar(egress),
+  })
+  for (const off of ['autoscaling', 's3Out'])
+    if (fields.has(off) && fields.raw(off) !== false)
+      refuseSpec(fields.at(off), `cannot use "${off}": not supported yet: ${NOT_YET[off]}`)
+  fields.end(NOT_YET)
+  return spec
+}

@@ -1,0 +1,40 @@
+// Identity: keyed BLAKE3 of content, so that the same bytes have one id within a store, and ids of
+// one store say nothing about short secrets in another.
+//   chunk  BLAKE3(store key ‖ BLAKE3(bytes))
+//   node   BLAKE3(store key ‖ BLAKE3(canonical bytes) ‖ 0x01)
+// The extra byte keeps the two apart: nobody can upload a file whose id is that of a directory.
+
+import { assert } from '../base/assert.ts'
+import type { Hash } from './guests.ts'
+
+export const ID_BYTES = 32
+
+export class Ids {
+  readonly #hash: Hash
+  readonly #chunk = new Uint8Array(64)
+  readonly #node = new Uint8Array(65)
+
+  constructor(hash: Hash, storeKey: Uint8Array) {
+    assert(storeKey.length === 32, 'a store key is 32 bytes')
+    this.#hash = hash
+    this.#chunk.set(storeKey)
+    this.#node.set(storeKey)
+    this.#node[64] = 1
+  }
+
+  ofChunk(bytes: Uint8Array): Uint8Array {
+    this.#chunk.set(this.#hash(bytes), 32)
+    return this.#hash(this.#chunk)
+  }
+
+  ofNode(canonical: Uint8Array): Uint8Array {
+    this.#node.set(this.#hash(canonical), 32)
+    return this.#hash(this.#node)
+  }
+}
+
+/** Whether the 32 bytes at `i` of `a` are the 32 bytes at `j` of `b`. */
+export function sameId(a: Uint8Array, i: number, b: Uint8Array, j: number): boolean {
+  for (let k = 0; k < ID_BYTES; k++) if (a[i + k] !== b[j + k]) return false
+  return true
+}

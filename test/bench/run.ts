@@ -1,0 +1,29 @@
+// `npm run -s bench -- <name> [--small] [--json]`. Exit 0 when it ran, whatever it measured.
+import type { Bench } from './bench.ts'
+import { machine, printMetrics } from './bench.ts'
+
+const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
+  'commit-latency': () => import('./commit-latency.ts'),
+  'first-output': () => import('./first-output.ts'),
+  'one-of-10000': () => import('./one-of-10000.ts'),
+}
+
+const args = process.argv.slice(2)
+const name = args.find((arg) => !arg.startsWith('--'))
+const load = name === undefined ? undefined : BENCHES[name]
+if (!load) {
+  console.error(`usage: npm run -s bench -- <${Object.keys(BENCHES).join('|')}> [--small] [--json]`)
+  process.exit(2)
+}
+const { bench } = await load()
+const metrics = await bench.run({ small: args.includes('--small'), args })
+printMetrics(bench, metrics)
+if (args.includes('--json')) {
+  const rows = metrics.map(({ peer, ...m }) => ({
+    ...m,
+    peer: peer?.name ?? null,
+    ratio: peer ? m.value / peer.value : null,
+  }))
+  console.log(JSON.stringify({ bench: bench.name, metrics: rows, machine: machine() }))
+}
+process.exit(0)

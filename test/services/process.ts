@@ -1,0 +1,94 @@
+// A server process of the tests: its output is kept, so that a failure can show it.
+
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+
+const KEPT_BYTES = 256 * 1024
+
+export class ServerProcess {
+  readonly #child: ChildProcess
+  readonly #name: string
+  #output = ''
+  #ended = false
+
+  constructor(name: string, command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }) {
+    this.#name = name
+    this.#child = spawn(command, args, {
+      cwd: options.cwd,
+      env: options.env ?? process.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const keep = (chunk: Buffer): void => {
+      this.#output = (this.#output + chunk.toString()).slice(-KEPT_BYTES)
+    }
+    this.#child.stdout?.on('data', keep)
+    this.#child.stderr?.on('data', keep)
+    this.#child.on('error', (error) => {
+      this.#output += `\n${error.message}`
+      this.#ended = true
+    })
+    this.#child.on('exit', () => {
+      this.#ended = true
+    })
+    process.once('exit', () => this.#child.kill('SIGKILL'))
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** What it has written, the last 256 KiB. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Polls until `ready` is true. @throws with the end of its output when it ends or takes too long */
+  async until(ready: () => boolean | Promise<boolean>, limitMs: number): Promise<void> {
+    const deadline = Date.now() + limitMs
+    for (;;) {
+      if (await ready()) return
+      if (this.#ended) throw this.failure('ended before it was ready')
+      if (Date.now() > deadline) throw this.failure(`was not ready within ${limitMs / 1000} s`)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  failure(what: string): Error {
+    return new Error(`${this.#name} ${what}; the end of its log:\n${this.#output.slice(-4000)}`)
+  }
+
+  /** SIGTERM, then SIGKILL after the grace; resolves when it is gone. */
+  async stop(graceMs = 20_000): Promise<void> {
+    if (this.#ended) return
+    const gone = once(this.#child, 'exit')
+    this.#child.kill('SIGTERM')
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), graceMs)
+    await gone
+    clearTimeout(timer)
+  }
+
+  /** kill -9; resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (this.#ended) return
+    const gone = once(this.#child, 'exit')
+    this.#child.kill('SIGKILL')
+    await gone
+  }
+}
+
+/** A port nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
