@@ -73,6 +73,7 @@ export const ERRORS = {
   STALE_SOURCE: conflict('nothing to do: another writer already recorded this part of the source'),
   STALE_STATE: conflict('nothing to do: the state this continues has moved on'),
   NOT_OPEN: conflict('start a new commit: this one has finished'),
+  OUTPUT_BRANCH: conflict('commit to a branch above it: this one is made from others'),
   HAS_CHILDREN: conflict('remove what depends on it first'),
   CYCLE: conflict('take the edge away that closes the circle'),
   EXPIRED: conflict('send it again as a new request: no decision was made on this one in time'),

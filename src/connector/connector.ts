@@ -20,6 +20,8 @@ export interface ConnectorContext {
 
 export interface SourceSpec<S extends OptionSpecs = OptionSpecs> {
   readonly class: SourceClass
+  /** What a part's ordinal counts. */
+  readonly ordinal: 'records' | 'bytes'
   readonly options: S
   /** Loads what it needs (vendor clients by dynamic import) and makes a source; opens nothing. */
   make(options: OptionValues<S>, context: ConnectorContext): Promise<Source>

@@ -44,7 +44,7 @@ function envelope(record: SourceRecord, part: string): Uint8Array {
 function field(name: string, bytes: Uint8Array | null): Record<string, string | null> {
   if (bytes === null) return { [name]: null }
   const text = decode(bytes)
-  return text === undefined ? { [`${name}Base64`]: bytes.toBase64() } : { [name]: text }
+  return text === undefined ? { [`${name}Base64`]: base64(bytes) } : { [name]: text }
 }
 
 /** Splits a stream of bytes at newlines; the last line counts without one. Memory: one line. */
@@ -91,6 +91,12 @@ function decode(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined
   }
+}
+
+function base64(bytes: Uint8Array): string {
+  let binary = ''
+  for (const byte of bytes) binary += String.fromCharCode(byte)
+  return btoa(binary)
 }
 
 function isJson(text: string): boolean {

@@ -53,7 +53,10 @@ export function readOptions<S extends OptionSpecs>(
   for (const name of Object.keys(input)) {
     if (Object.hasOwn(specs, name)) continue
     const near = nearest(name, Object.keys(specs))
-    throw refuse(`${where}.${name}`, `there is no such option${near ? `; did you mean "${near}"?` : ''}`)
+    throw refuse(
+      `${where}.${name}`,
+      `there is no such option${near ? `; did you mean "${near}"?` : ''}`,
+    )
   }
   const values: Record<string, unknown> = {}
   for (const [name, spec] of Object.entries(specs)) {
@@ -110,7 +113,11 @@ function readOption(spec: OptionSpec, value: unknown, where: string): unknown {
 export function describeOptions(specs: OptionSpecs): string[] {
   return Object.entries(specs).map(([name, spec]) => {
     const kind = spec.oneOf ? spec.oneOf.join(' | ') : spec.type
-    const rest = spec.required ? ', required' : spec.default === undefined ? '' : `, ${spec.default}`
+    const rest = spec.required
+      ? ', required'
+      : spec.default === undefined
+        ? ''
+        : `, ${spec.default}`
     return `${name} (${kind}${rest}): ${spec.help}`
   })
 }

@@ -1,11 +1,16 @@
 // A repo's core sample: its newest commits as bands, oldest at the bottom, as they would lie in mud.
 
 import type { Band } from '../api/graph.ts'
+import { bandLook } from './words.ts'
 
 export const BANDS = 24
 const GAP_PX = 1
 const THINNEST_PX = 2
-const THICKEST_PX = 9
+const THICKEST_PX = 10
+/** An outline needs room for its inside. */
+const THINNEST_OUTLINE_PX = 5
+/** Changes within a factor of four of one another look alike: less than that is no news. */
+const LEAST_SPREAD_BITS = 2
 
 export interface Layer {
   readonly band: Band
@@ -15,15 +20,19 @@ export interface Layer {
 }
 
 /**
- * Heights by the logarithm of bytes changed, against the largest change in sight; all shrink alike
- * when they would not fit. Bands come newest first and stay so.
+ * Heights by the logarithm of bytes changed, between the smallest and the largest change in sight;
+ * all shrink alike when they would not fit. Bands come newest first and stay so.
  */
 export function layersOf(bands: readonly Band[], tubePx: number): readonly Layer[] {
   const shown = bands.slice(0, BANDS)
-  const most = Math.max(1024, ...shown.map((band) => Math.abs(band.bytesDelta)))
-  const wanted = shown.map((band) => {
-    const share = Math.log2(1 + Math.abs(band.bytesDelta)) / Math.log2(1 + most)
-    return THINNEST_PX + (THICKEST_PX - THINNEST_PX) * share ** 3
+  const bits = shown.map((band) => Math.log2(1 + Math.abs(band.bytesDelta)))
+  const most = Math.max(...bits)
+  const spread = Math.max(LEAST_SPREAD_BITS, most - Math.min(...bits))
+  const wanted = bits.map((bit, i) => {
+    const share = 1 - (most - bit) / spread
+    const heightPx = THINNEST_PX + (THICKEST_PX - THINNEST_PX) * share
+    const solid = bandLook((shown[i] as Band).state) === 'solid'
+    return solid ? heightPx : Math.max(THINNEST_OUTLINE_PX, heightPx)
   })
   const room = tubePx - GAP_PX * shown.length
   const sum = wanted.reduce((total, height) => total + height, 0)

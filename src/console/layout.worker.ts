@@ -29,7 +29,7 @@ function arrange(request: LayoutRequest): LayoutAnswer {
   graph.setDefaultEdgeLabel(() => ({}))
   for (const { key, size } of request.nodes)
     graph.setNode(key, { width: size.widthPx, height: size.heightPx })
-  for (const edge of request.edges) graph.setEdge(edge.from, edge.to)
+  for (const edge of request.edges) graph.setEdge(edge.from, edge.to, { minlen: edge.ranks, labelpos: 'c', width: 0, height: 0 })
   layout(graph)
   const centres: Record<string, Point> = {}
   for (const { key } of request.nodes) {

@@ -1,57 +1,58 @@
 // Keeps the page in step with the server: one answer, then its stream, again and again for as long
-// as the page lives. A lost connection is said once and mended without anybody's help.
+// as the page lives. A lost connection is said once and mended without anybody's help. (The client's
+// own `events` mends silently; a page has to say it.)
 
 import type { Graph, GraphEvent } from '../api/graph.ts'
-import { StreamParser, graphEventOf } from './event-stream.ts'
-import type { StreamMessage } from './event-stream.ts'
+import { VarveError, isVarveError } from '../base/errors.ts'
+import { problemOf } from '../client/problem.ts'
+import type { ServerEvent } from '../client/streams.ts'
+import { serverEvents } from '../client/streams.ts'
 import type { Link } from './river-state.ts'
 
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 8000
-/** A server that has sent comments as a sign of life is gone when it is silent for this long. */
+/** The server gives a sign of life every 15 s; three missed ones and the connection is dead. */
 const SILENCE_MS = 45_000
 
 export interface LiveOptions {
   readonly project: string
-  readonly fetch: typeof fetch
+  readonly fetch: (address: string, init: RequestInit) => Promise<Response>
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
   readonly onEvent: (event: GraphEvent) => void
   readonly onLink: (link: Link) => void
   readonly signal: AbortSignal
 }
 
-class Refused extends Error {
-  readonly link: Link
-  constructor(link: Link) {
-    super(link.problem?.text ?? 'refused')
-    this.link = link
-  }
-}
-
 /** Runs until the signal; never rejects. */
 export async function followGraph(options: LiveOptions): Promise<void> {
   const base = `/api/v1/projects/${encodeURIComponent(options.project)}/graph`
-  let lastId: string | null = null
+  let lastId: string | undefined
   let pauseMs = FIRST_PAUSE_MS
   while (!options.signal.aborted) {
     let link = LOST
+    const attempt = new AbortController()
+    const signal = AbortSignal.any([options.signal, attempt.signal])
     try {
-      if (lastId === null) {
-        const graph = (await (await ask(base, {}, options)).json()) as Graph
+      if (lastId === undefined) {
+        const graph = (await (await ask(base, {}, options, signal)).json()) as Graph
         options.onEvent({ type: 'graph', graph })
         lastId = String(graph.seq)
       }
       const headers = { accept: 'text/event-stream', 'last-event-id': lastId }
-      const answer = await ask(`${base}/live`, headers, options)
+      const answer = await ask(`${base}/live`, headers, options, signal)
       options.onLink({ state: 'live', problem: null })
       pauseMs = FIRST_PAUSE_MS
-      for await (const message of messagesOf(answer, options)) {
-        if (message.id !== null) lastId = message.id
+      const watched = new Response(answer.body?.pipeThrough(watchdog(options, attempt)) ?? null)
+      for await (const message of serverEvents<unknown>(watched)) {
         const event = graphEventOf(message)
         if (event) options.onEvent(event)
+        // Only what was taken in counts as seen.
+        if (message.id !== undefined) lastId = message.id
       }
     } catch (error) {
-      if (error instanceof Refused) link = error.link
+      if (isVarveError(error) && !error.spec.retry) link = refused(error)
+    } finally {
+      attempt.abort()
     }
     if (options.signal.aborted) return
     options.onLink(link)
@@ -65,59 +66,64 @@ const LOST: Link = {
   state: 'lost',
   problem: {
     code: 'UNAVAILABLE',
-    text: 'connection lost',
+    text: 'Connection lost',
     remedy: 'the page resumes by itself when the server answers',
   },
+}
+
+function refused(error: VarveError): Link {
+  const remedy =
+    error.code === 'UNAUTHENTICATED'
+      ? 'open the address that the server printed at its start: it carries the token'
+      : error.spec.remedy
+  return { state: 'refused', problem: { code: error.code, text: error.message, remedy } }
 }
 
 async function ask(
   address: string,
   headers: Record<string, string>,
-  options: LiveOptions,
+  { fetch }: LiveOptions,
+  signal: AbortSignal,
 ): Promise<Response> {
-  const answer = await options.fetch(address, {
-    headers,
-    signal: options.signal,
-    credentials: 'same-origin',
-    cache: 'no-store',
-  })
+  const answer = await fetch(address, { headers, signal, cache: 'no-store' })
   if (answer.ok) return answer
-  if (answer.status >= 500) throw new Error(`HTTP ${answer.status}`)
-  const body = (await answer.json().catch(() => ({}))) as Record<string, unknown>
-  const word = (name: string, otherwise: string): string =>
-    typeof body[name] === 'string' ? body[name] : otherwise
-  throw new Refused({
-    state: 'refused',
-    problem: {
-      code: word('code', `HTTP ${answer.status}`),
-      text: word('detail', word('title', `cannot read the graph: HTTP ${answer.status}`)),
-      remedy: word('remedy', 'open the address that varve dev printed: it carries the token'),
+  // A proxy's page about a server that is away is no answer of ours: go on trying.
+  if (answer.status >= 500) throw new VarveError('UNAVAILABLE', `HTTP ${answer.status}`)
+  throw await problemOf(answer)
+}
+
+/** Ends the attempt when nothing, not even a sign of life, has come for too long. */
+function watchdog(
+  { sleep }: LiveOptions,
+  attempt: AbortController,
+): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  let heard = new AbortController()
+  const listen = (): void => {
+    heard.abort()
+    if (attempt.signal.aborted) return
+    heard = new AbortController()
+    const { signal } = heard
+    void sleep(SILENCE_MS, signal).then(() => {
+      if (!signal.aborted) attempt.abort()
+    })
+  }
+  attempt.signal.addEventListener('abort', () => heard.abort())
+  return new TransformStream({
+    start: listen,
+    transform: (chunk, controller) => {
+      listen()
+      controller.enqueue(chunk)
     },
   })
 }
 
-async function* messagesOf(
-  answer: Response,
-  options: LiveOptions,
-): AsyncGenerator<StreamMessage> {
-  if (answer.body === null) return
-  const reader = answer.body.getReader()
-  const decoder = new TextDecoder()
-  const parser = new StreamParser()
-  let beats = false
-  try {
-    for (;;) {
-      const heard = new AbortController()
-      const read = reader.read()
-      const silence = options.sleep(SILENCE_MS, heard.signal).then(() => undefined)
-      const part = await (beats ? Promise.race([read, silence]) : read)
-      heard.abort()
-      if (part === undefined || part.done) return
-      const text = decoder.decode(part.value, { stream: true })
-      beats ||= text.startsWith(':')
-      yield* parser.push(text)
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined)
-  }
+/** @throws VarveError a problem met mid-stream. Undefined for what this page does not know: a newer server may say more. */
+export function graphEventOf(message: ServerEvent<unknown>): GraphEvent | undefined {
+  const whole = message.data as Record<string, unknown>
+  if (message.event === 'problem') throw new VarveError('UNAVAILABLE', String(whole['detail']))
+  const type = message.event === 'message' ? whole['type'] : message.event
+  if (type !== 'graph' && type !== 'node' && type !== 'commit' && type !== 'job') return undefined
+  // The value may come bare or as `{type, [type]: value}`.
+  const inner = whole['type'] === type && typeof whole[type] === 'object' ? whole[type] : whole
+  return { type, [type]: inner } as unknown as GraphEvent
 }

@@ -24,7 +24,8 @@ export interface LayoutRequest {
   readonly rankGapPx: number
   readonly rowGapPx: number
   readonly nodes: readonly { readonly key: string; readonly size: Size }[]
-  readonly edges: readonly GraphEdge[]
+  /** `ranks` is how many columns an edge spans at least: it keeps feeds first and egress last. */
+  readonly edges: readonly (GraphEdge & { readonly ranks: number })[]
 }
 
 export interface LayoutAnswer {
@@ -36,14 +37,16 @@ export interface LayoutAnswer {
   readonly heightPx: number
 }
 
-export const TUBE_WIDTH_PX = 56
-/** Beyond this many nodes the core samples are drawn shorter. */
-const ROOMY_NODES = 18
+export const TUBE_WIDTH_PX = 60
 /** What a feed's springs and an egress's mouths take of their boxes. */
 export const MOUTH_PX = 44
+/** Two lines of words above a core sample, and two below. */
+export const CAPTION_PX = 44
+const LEAST_GAP_PX = 28
 
+/** The fewer there are, the longer the core samples. */
 export function tubeHeightPx(nodes: number): number {
-  return nodes > ROOMY_NODES ? 72 : 120
+  return nodes <= 9 ? 144 : nodes <= 18 ? 120 : 72
 }
 
 export function edgeKey(edge: GraphEdge): string {
@@ -53,16 +56,17 @@ export function edgeKey(edge: GraphEdge): string {
 export function sizeOf(node: GraphNode, nodes: number, direction: Direction): Size {
   switch (node.kind) {
     case 'repo':
-      return { widthPx: 116, heightPx: tubeHeightPx(nodes) + 88 }
+      return { widthPx: 116, heightPx: tubeHeightPx(nodes) + 2 * CAPTION_PX }
     case 'pipeline':
-      return { widthPx: 184, heightPx: node.cause === null ? 104 : 152 }
+      return { widthPx: 184, heightPx: node.cause === null ? 100 : 136 }
     case 'feed':
     case 'egress': {
-      const heightPx = node.cause === null ? 72 : 128
-      const widthPx = node.cause === null ? 132 : 172
-      return direction === 'across'
-        ? { widthPx: widthPx + MOUTH_PX, heightPx }
-        : { widthPx, heightPx: heightPx + MOUTH_PX }
+      // Across, the water runs between the words: as much room below it as above.
+      if (direction === 'across')
+        return node.cause === null
+          ? { widthPx: 148 + MOUTH_PX, heightPx: 2 * CAPTION_PX }
+          : { widthPx: 168 + MOUTH_PX, heightPx: 160 }
+      return { widthPx: 184, heightPx: (node.cause === null ? 80 : 116) + MOUTH_PX }
     }
   }
 }
@@ -78,9 +82,14 @@ export function layoutRequest(
     size: sizeOf(node, graph.nodes.length, direction),
   }))
   const known = new Set(nodes.map((node) => node.key))
-  const edges = graph.edges.filter((edge) => known.has(edge.from) && known.has(edge.to))
+  const inside = graph.edges.filter((edge) => known.has(edge.from) && known.has(edge.to))
+  const ranks = ranksOf(graph.nodes, inside)
+  const edges = inside.map(({ from, to }) => {
+    const outermost = from.startsWith('feed:') || to.startsWith('egress:')
+    const ranksApart = (ranks.get(to) ?? 0) - (ranks.get(from) ?? 0)
+    return { from, to, ranks: outermost ? Math.max(1, ranksApart) : 1 }
+  })
   if (direction === 'down') return { direction, rankGapPx: 36, rowGapPx: 16, nodes, edges }
-  const ranks = ranksOf(nodes.map((node) => node.key), edges)
   const widths: number[] = []
   for (const node of nodes) {
     const rank = ranks.get(node.key) ?? 0
@@ -88,13 +97,16 @@ export function layoutRequest(
   }
   const taken = widths.reduce((sum, width) => sum + width, 0)
   const gap = widths.length < 2 ? 0 : (roomPx - taken) / (widths.length - 1)
-  const rankGapPx = Math.max(24, Math.min(104, Math.floor(gap / 4) * 4))
+  const rankGapPx = Math.max(LEAST_GAP_PX, Math.min(104, Math.floor(gap / 2) * 2))
   return { direction, rankGapPx, rowGapPx: 24, nodes, edges }
 }
 
-/** Longest way from a source, by key. A circle (which the log refuses) would end at its first node. */
+/**
+ * Longest way from a source, by key; egress all in the last column. A circle (which the log
+ * refuses) would end at its first node.
+ */
 export function ranksOf(
-  keys: readonly string[],
+  nodes: readonly Pick<GraphNode, 'key' | 'kind'>[],
   edges: readonly GraphEdge[],
 ): ReadonlyMap<string, number> {
   const above = new Map<string, string[]>()
@@ -109,26 +121,35 @@ export function ranksOf(
     ranks.set(key, rank)
     return rank
   }
-  for (const key of keys) visit(key, new Set())
+  for (const { key } of nodes) visit(key, new Set())
+  const last = Math.max(0, ...ranks.values())
+  for (const { key, kind } of nodes) if (kind === 'egress' && last > 0) ranks.set(key, last)
   return ranks
 }
 
-/** Where the river leaves (`out`) or meets (`in`) a node. A core sample is met at its tube. */
-export function anchorOf(
+/**
+ * Where the river leaves (`out`) or meets (`in`) a node, from the outside in: it bends outside the
+ * node's box, then runs straight to the thing itself, so that no curve crosses a node's words.
+ */
+export function anchorsOf(
   node: GraphNode,
   size: Size,
   centre: Point,
   direction: Direction,
   side: 'in' | 'out',
-): Point {
+): readonly Point[] {
   const sign = side === 'in' ? -1 : 1
   if (direction === 'down') {
-    const mouth = (node.kind === 'feed' && side === 'in') || (node.kind === 'egress' && side === 'out')
-    return { x: centre.x, y: centre.y + sign * (size.heightPx / 2 - (mouth ? MOUTH_PX : 0)) }
+    return [{ x: centre.x, y: centre.y + sign * (size.heightPx / 2 - mouthPx(node, side)) }]
   }
-  if (node.kind === 'repo') return { x: centre.x + (sign * TUBE_WIDTH_PX) / 2, y: centre.y }
+  const edge = { x: centre.x + sign * (size.widthPx / 2 - mouthPx(node, side)), y: centre.y }
+  if (node.kind !== 'repo') return [edge]
+  return [edge, { x: centre.x + (sign * TUBE_WIDTH_PX) / 2, y: centre.y }]
+}
+
+function mouthPx(node: GraphNode, side: 'in' | 'out'): number {
   const mouth = (node.kind === 'feed' && side === 'in') || (node.kind === 'egress' && side === 'out')
-  return { x: centre.x + sign * (size.widthPx / 2 - (mouth ? MOUTH_PX : 0)), y: centre.y }
+  return mouth ? MOUTH_PX : 0
 }
 
 /** A calm curve: it leaves and arrives along the river's direction. */

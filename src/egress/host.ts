@@ -1,9 +1,18 @@
-// Runs the egresses of every project: keeps one runner for each egress that the log says is running.
+// Runs the egresses of every project: one runner for each egress the log says is running. The log is
+// followed: an egress put, paused or resumed takes effect, and a branch that moved wakes the runners
+// that deliver it, as the entry arrives.
 
 import type { Clock } from '../base/clock.ts'
+import { VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Connector, ConnectorContext } from '../connector/connector.ts'
-import type { Versions } from '../versions/versions.ts'
+import { branchKey } from '../model/entities.ts'
+import type { Egress } from '../model/entities.ts'
+import { idSource } from '../model/id.ts'
+import type { Fact } from '../model/ops.ts'
+import type { VersionEntry, Versions } from '../versions/versions.ts'
+import { EgressRunner, runnerKey } from './runner.ts'
+import type { RunnerOptions } from './runner.ts'
 import type { EgressStatus, Egresses } from './status.ts'
 
 export interface EgressHostOptions {
@@ -15,11 +24,124 @@ export interface EgressHostOptions {
   readonly secret?: ConnectorContext['secret']
 }
 
+interface Running {
+  readonly key: string
+  readonly branch: string
+  readonly runner: EgressRunner
+  readonly stop: AbortController
+  readonly done: Promise<void>
+}
+
+const NEW_PROJECTS_EVERY_MS = 1_000
+const AGAIN_AFTER_MS = 500
+
 export class EgressHost implements Egresses {
-  constructor(_options: EgressHostOptions) {}
-  /** Until the signal: resolves when every runner has stopped. */
-  async run(_signal: AbortSignal): Promise<void> {}
-  status(_project: string, _name: string): EgressStatus | undefined {
-    return undefined
+  readonly #options: RunnerOptions
+  readonly #running = new Map<string, Running>()
+
+  constructor(options: EgressHostOptions) {
+    const { versions, connectors, clock, random } = options
+    this.#options = {
+      versions,
+      connectors,
+      clock,
+      random,
+      newId: idSource(clock, random),
+      context: {
+        nowMs: () => clock.nowMs(),
+        sleep: (ms, signal) => clock.sleep(ms, signal),
+        secret: options.secret ?? noSecrets,
+      },
+    }
   }
+
+  /** Until the signal: resolves when every runner has stopped. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { versions, clock } = this.#options
+    const projects = new Map<string, Promise<void>>()
+    while (!signal.aborted) {
+      try {
+        for await (const { name } of versions.projects())
+          if (!projects.has(name)) projects.set(name, this.#project(name, signal))
+      } catch (error) {
+        if (!(error instanceof VarveError)) throw error
+      }
+      await clock.sleep(NEW_PROJECTS_EVERY_MS, signal)
+    }
+    await Promise.all(projects.values())
+  }
+
+  status(project: string, name: string): EgressStatus | undefined {
+    return this.#running.get(`${project}/${name}`)?.runner.status()
+  }
+
+  async #project(project: string, signal: AbortSignal): Promise<void> {
+    const { versions, clock } = this.#options
+    while (!signal.aborted) {
+      try {
+        const seq = await versions.watermark(project)
+        for await (const row of versions.egresses(project)) await this.#reconcile(project, row)
+        for await (const entry of versions.follow(project, seq, signal))
+          for (const fact of factsOf(entry)) await this.#follow(project, fact)
+      } catch (error) {
+        if (!(error instanceof VarveError)) throw error
+        await clock.sleep(AGAIN_AFTER_MS, signal)
+      }
+    }
+    const mine = [...this.#running.keys()].filter((key) => key.startsWith(`${project}/`))
+    await Promise.all(mine.map((key) => this.#stop(key)))
+  }
+
+  async #follow(project: string, fact: Fact): Promise<void> {
+    switch (fact.f) {
+      case 'egress.put':
+      case 'egress.changed':
+        return this.#reconcile(project, fact.egress)
+      case 'egress.deleted':
+        return this.#reconcile(project, fact.egress, true)
+      case 'commit.finished':
+        return this.#ring(project, branchKey(fact.commit))
+      case 'branch.created':
+      case 'branch.moved':
+        return this.#ring(project, branchKey(fact.branch))
+      default:
+        return undefined
+    }
+  }
+
+  #ring(project: string, branch: string): void {
+    for (const [key, running] of this.#running)
+      if (running.branch === branch && key.startsWith(`${project}/`)) running.runner.ring()
+  }
+
+  /** Makes what runs be what the row says. */
+  async #reconcile(project: string, row: Egress, deleted = false): Promise<void> {
+    const at = `${project}/${row.name}`
+    const key = runnerKey(row)
+    if (!deleted && this.#running.get(at)?.key === key) return
+    await this.#stop(at)
+    if (deleted || row.state !== 'running') return
+    const stop = new AbortController()
+    const runner = new EgressRunner(this.#options, project, row)
+    const done = runner.run(stop.signal)
+    this.#running.set(at, { key, branch: branchKey(row), runner, stop, done })
+  }
+
+  async #stop(key: string): Promise<void> {
+    const running = this.#running.get(key)
+    if (!running) return
+    running.stop.abort()
+    await running.done
+    this.#running.delete(key)
+  }
+}
+
+function factsOf(entry: VersionEntry): readonly Fact[] {
+  return 'yes' in entry.decision ? entry.decision.yes : []
+}
+
+function noSecrets(): Promise<string> {
+  return Promise.reject(
+    new VarveError('INVALID_OPTION', 'cannot resolve a secret: none are set up'),
+  )
 }

@@ -22,22 +22,16 @@ export const EGRESS_OPTIONS = {
   },
   batchRecords: {
     type: 'integer',
-    default: 2_000,
+    default: 10_000,
     min: 1,
-    max: 100_000,
-    help: 'records handed to the sink at once',
+    max: 1_000_000,
+    help: 'progress is recorded at least after so many; what a kill may send twice',
   },
   batchBytes: {
     type: 'integer',
-    default: 900_000,
+    default: 8 * 1024 * 1024,
     min: 1,
-    help: 'bytes handed to the sink at once',
-  },
-  progressRecords: {
-    type: 'integer',
-    default: 20_000,
-    min: 1,
-    help: 'progress is recorded at least this often inside one commit',
+    help: 'and at least after so many bytes',
   },
 } as const
 
@@ -46,7 +40,6 @@ export interface EgressSpec {
   readonly start: 'first' | 'head'
   readonly batchRecords: number
   readonly batchBytes: number
-  readonly progressRecords: number
 }
 
 const KEYS = ['egress', 'input', 'sink', ...Object.keys(EGRESS_OPTIONS)]
@@ -70,7 +63,10 @@ export function readEgressDocument(
   }
   const input = document['input']
   if (typeof input !== 'string')
-    throw new VarveError('INVALID_SPEC', `cannot use "input" of egress "${name}": write repo@branch`)
+    throw new VarveError(
+      'INVALID_SPEC',
+      `cannot use "input" of egress "${name}": write repo@branch`,
+    )
   const ref = parseRef(input)
   readEgressSpec(document)
   const chosen = chooseSink(connectors, document['sink'])

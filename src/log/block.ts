@@ -72,10 +72,19 @@ export function blockLength(entries: readonly EncodedEntry<unknown>[], room: num
 }
 
 export function encodeBlock(entries: readonly EncodedEntry<unknown>[]): Uint8Array {
+  return list(entries.map((entry) => entry.blockBytes))
+}
+
+/** All of them whole, as a JSON array. */
+export function printEntries(entries: readonly EncodedEntry<unknown>[]): Uint8Array {
+  return list(entries.map((entry) => entry.bytes))
+}
+
+function list(items: readonly Uint8Array[]): Uint8Array {
   const parts: Uint8Array[] = [OPEN]
-  for (const { blockBytes } of entries) {
+  for (const item of items) {
     if (parts.length > 1) parts.push(COMMA)
-    parts.push(blockBytes)
+    parts.push(item)
   }
   parts.push(CLOSE)
   return concat(parts)

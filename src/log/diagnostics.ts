@@ -5,8 +5,6 @@ import { channel } from 'node:diagnostics_channel'
 const channels = {
   /** A lane began to serve a project, or found that somebody else wrote: {project, seq, because}. */
   takeover: channel('varve:log:takeover'),
-  /** An append without a definite answer is repeated: {project, seq, attempt, cause}. */
-  unknown: channel('varve:log:unknown'),
   /** Something that should not happen, handled: {project, what, id?, error?}. */
   anomaly: channel('varve:log:anomaly'),
   /** A lane that cannot go on: {project, error}. */

@@ -4,14 +4,13 @@
 // bucket's first block on; a bucket is begun only by a writer that knows from a definite answer that
 // the one before is full, so at any time exactly one guard row decides who may append.
 
-import { assert } from '../base/assert.ts'
+import { assert, must } from '../base/assert.ts'
 import { concat, equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
-import { backoffMs } from '../base/retry.ts'
-import type { Outcome } from '../tables/tables.ts'
+import type { KeyOf } from '../tables/schema.ts'
+import { settle } from '../tables/settle.ts'
 import { decodeBlock, encodeBlock, resolveEntries } from './block.ts'
 import type { EncodedEntry, Stored } from './block.ts'
-import { say } from './diagnostics.ts'
 import type { LogGuests } from './guests.ts'
 import type { Entry } from './machine.ts'
 import { BUCKET_SEQS, LOG, bucketEnd, bucketOf } from './tables.ts'
@@ -33,8 +32,6 @@ export interface Block<Fact> {
   readonly writeId: string
   readonly stored: readonly Stored<Fact>[]
 }
-
-const BACKOFF = { firstMs: 10, maxMs: 1_000 }
 
 export class Journal<Fact> {
   readonly project: string
@@ -71,8 +68,9 @@ export class Journal<Fact> {
 
   /**
    * Appends the first entries as one block, or learns that somebody else wrote. Repeats the identical
-   * write until the answer is definite; ends early only with the signal. @returns the new head, or
-   * undefined when refused
+   * write until the answer is definite.
+   * @returns the new head, or undefined when refused
+   * @throws VarveError DISK_FULL, UNAVAILABLE: surely nothing was written; anything after an abort
    */
   async append(
     head: Head,
@@ -85,7 +83,7 @@ export class Journal<Fact> {
     assert(last === head.seq + entries.length, 'a block is dense')
     const bucket = bucketOf(first)
     assert(bucketOf(last) === bucket, 'a block lies in one bucket')
-    const { tables, clock, random, hash } = this.#guests
+    const { tables, random, hash } = this.#guests
     const bytes = encodeBlock(entries)
     const chain = hash(concat([head.chain, bytes]))
     const writeId = toHex(random.bytes(16))
@@ -103,24 +101,9 @@ export class Journal<Fact> {
       ],
       writeId,
     }
-    const mine: Head = { seq: last, write: writeId, chain }
-    let unknown = false
-    for (let attempt = 0; ; attempt++) {
-      const outcome: Outcome<LogRow> = await tables.writeIf(LOG, write)
-      if (outcome.kind === 'applied') return mine
-      if (outcome.kind === 'refused') {
-        if (!unknown) return undefined
-        if (outcome.current?.head_write === writeId) return mine
-        // It may have landed and others may have built on it: then my block's row is there. What
-        // was refused once can never land any more, because heads only rise.
-        const row = await this.#settled(this.#key(bucket, first), signal)
-        return row?.write_id === writeId ? mine : undefined
-      }
-      unknown = true
-      say('unknown', { project: this.project, seq: first, attempt, cause: outcome.cause })
-      await clock.sleep(backoffMs(BACKOFF, attempt, random), signal)
-      signal.throwIfAborted()
-    }
+    // The guard's {head, head_write} never comes back, so what is refused once is refused for ever.
+    const outcome = await settle(tables, LOG, write, this.#guests, signal)
+    return outcome.kind === 'applied' ? { seq: last, write: writeId, chain } : undefined
   }
 
   /**
@@ -186,13 +169,11 @@ export class Journal<Fact> {
 
   /** One entry that is known to be there. @throws VarveError CORRUPT, UNAVAILABLE */
   async entry(seq: number): Promise<Entry<Fact>> {
-    for await (const block of this.blocksBackwards(seq)) {
-      const stored = block.stored.find((one) => one.seq === seq)
-      if (!stored) break
-      const [entry] = await resolveEntries([stored], this.#guests.blob, this.#guests.hash)
-      if (entry) return entry
-    }
-    throw this.#corrupt(seq, 'it is missing')
+    const block = await this.#blockOf(seq)
+    const stored = block?.stored.find((one) => one.seq === seq)
+    if (!stored) throw this.#corrupt(seq, 'it is missing')
+    const [entry] = await resolveEntries([stored], this.#guests.blob, this.#guests.hash)
+    return must(entry, 'a resolved entry')
   }
 
   /** Blocks of one bucket, from the one that holds seq `at + 1`. */
@@ -210,14 +191,20 @@ export class Journal<Fact> {
     }
     if (!first) return
     // They stand inside one: from its beginning.
-    let begin: number | undefined
-    const back = { reverse: true, after: { first_seq: at + 1 }, limit: 1 }
-    for await (const row of tables.scan(LOG, this.#partition(bucket), back))
-      if (row.first_seq > 0) begin = row.first_seq
-    if (begin === undefined) return
-    const on = { after: { first_seq: begin - 1 } }
-    for await (const row of tables.scan(LOG, this.#partition(bucket), on))
-      if (row.first_seq > 0) yield this.#block(row)
+    const inside = await this.#blockOf(at + 1)
+    if (!inside) return
+    yield inside
+    const on = { after: { first_seq: inside.firstSeq } }
+    for await (const row of tables.scan(LOG, this.#partition(bucket), on)) yield this.#block(row)
+  }
+
+  /** The block with the highest first seq not above `seq`, in its bucket. */
+  async #blockOf(seq: number): Promise<Block<Fact> | undefined> {
+    // Backwards, «after» seq + 1 is: at seq or below.
+    const back = { reverse: true, after: { first_seq: seq + 1 }, limit: 1 }
+    for await (const row of this.#guests.tables.scan(LOG, this.#partition(bucketOf(seq)), back))
+      return row.first_seq > 0 ? this.#block(row) : undefined
+    return undefined
   }
 
   #block(row: LogRow): Block<Fact> {
@@ -230,24 +217,11 @@ export class Journal<Fact> {
     return { firstSeq, lastSeq, bytes, chain, writeId: write_id ?? '', stored }
   }
 
-  /** A serial read that does not give up. */
-  async #settled(key: ReturnType<Journal<Fact>['#key']>, signal: AbortSignal) {
-    const { tables, clock, random } = this.#guests
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await tables.get(LOG, key, { serial: true })
-      } catch {
-        await clock.sleep(backoffMs(BACKOFF, attempt, random), signal)
-        signal.throwIfAborted()
-      }
-    }
-  }
-
   #partition(bucket: number): { project: string; generation: number; bucket: number } {
     return { project: this.project, generation: this.generation, bucket }
   }
 
-  #key(bucket: number, firstSeq: number) {
+  #key(bucket: number, firstSeq: number): KeyOf<typeof LOG> {
     return { ...this.#partition(bucket), first_seq: firstSeq }
   }
 

@@ -35,9 +35,9 @@ export class RecentIds {
     return this.#next - this.#first
   }
 
-  /** The seq of the oldest kept. */
-  get firstSeq(): number {
-    return this.#first
+  /** One above the seq of the newest. */
+  get nextSeq(): number {
+    return this.#next
   }
 
   /** The seq that decided the id, if it is among the kept. */

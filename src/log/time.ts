@@ -8,18 +8,19 @@
 export const HORIZON_MS = 600_000
 /** How far a clock may be ahead of ours. */
 export const AHEAD_MS = 60_000
-/** The line is never older than the decision of the newest id but this many. */
-export const LINE_IDS = 2 ** 20
-/** Ids are kept for two horizons, and at most this many of the newest. */
+/**
+ * Ids are kept for two horizons, and at most this many of the newest. The line is never older than
+ * the decision of the newest id but half as many.
+ */
 export const KEPT_IDS = 2 ** 21
 
 /** The time of the next entry: equal times are allowed, seq is the order. */
 export function logTimeMs(lastMs: number, clockMs: number, newestIssuedMs: number): number {
-  return Math.max(lastMs, Math.min(Math.floor(clockMs), newestIssuedMs + AHEAD_MS))
+  return Math.max(lastMs, Math.floor(Math.min(clockMs, newestIssuedMs + AHEAD_MS)))
 }
 
 /**
- * The line after an entry. `nthNewestMs` is the decision time of the LINE_IDS-th newest id, the
+ * The line after an entry. `nthNewestMs` is the decision time of the 2^20-th newest id, the
  * entry's own counted as the first; undefined when there are fewer or it is older than kept.
  */
 export function nextLineMs(

@@ -9,8 +9,7 @@ const decompress = promisify(zstdDecompress)
 
 /** zstd level 1 on libuv's threads. */
 export const zstdCompute: Compute = {
-  compress: (bytes) =>
-    compress(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
+  compress: (bytes) => compress(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
   async decompress(bytes, sizeBytes) {
     // The limit also keeps a hostile frame from filling memory.
     const whole = await decompress(bytes, { maxOutputLength: Math.max(sizeBytes, 1) })

@@ -173,6 +173,8 @@ export interface EgressProgress {
   /** Entries of the diff to `commit` already delivered; `done` when the commit is through. */
   readonly records: number
   readonly done: boolean
+  /** Where the sink stands there, in its own words: what it goes on from. */
+  readonly coordinates?: Readonly<Record<string, unknown>>
 }
 
 export interface Egress extends BranchKey {

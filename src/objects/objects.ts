@@ -11,7 +11,10 @@ export interface FileEntry {
   readonly sizeBytes: number
   /** 64 hex digits: equal exactly when content is equal. */
   readonly digest: string
-  /** Where its content lies, opaque; give it to `copy` or `readEntry`. */
+  /**
+   * Where its content lies, opaque; give it to `copy` or `readEntry`. Of an entry that `put` returned
+   * it can be asked for once that writer has finished, not before.
+   */
   readonly content: FileContent
 }
 
@@ -57,6 +60,12 @@ export interface TreeWriter {
   delete(path: Path): Promise<void>
   /** Everything durable; the run. Empty run if nothing was written. */
   finish(): Promise<TreeRef>
+  /**
+   * `finish` and then `merge(base, [run], since)` in one pack and one put, for a commit in one shot;
+   * `since` is the tree this writer was made with. Without anything new nothing is put.
+   * @throws VarveError PATH_CONFLICT with details {paths}
+   */
+  finishOnto(base: TreeRef | null): Promise<{ run: TreeRef; root: TreeRef; stats: TreeStats }>
   /** Forgets it; what was uploaded is unreferenced. */
   abandon(): void
 }
@@ -83,7 +92,10 @@ export interface Objects {
     path: Path,
     options?: { after?: string; limit?: number },
   ): AsyncIterable<TreeEntry>
-  /** All files below a path, depth first, in path order. */
+  /**
+   * All files below a path, depth first, the children of a directory in byte order of their names;
+   * this is what "path order" means (`comparePaths`). Nothing if nothing is there.
+   */
   walk(root: TreeRef | null, path?: Path): AsyncIterable<FileEntry>
   /** Files and directories that match, in path order. @throws VarveError INVALID_PATH on a bad pattern */
   glob(root: TreeRef | null, pattern: string): AsyncIterable<TreeEntry>

@@ -82,7 +82,10 @@ export function readSpoutDocument(
   }
   const target = document['target'] ?? name
   if (typeof target !== 'string')
-    throw new VarveError('INVALID_SPEC', `cannot use "target" of spout "${name}": write repo@branch`)
+    throw new VarveError(
+      'INVALID_SPEC',
+      `cannot use "target" of spout "${name}": write repo@branch`,
+    )
   const ref = parseRef(target)
   readSpoutSpec(document)
   const chosen = chooseSource(connectors, document['source'])

@@ -95,9 +95,8 @@ function applyCommit(view: View, commit: Commit): void {
   const before = view.commits.get(key)
   if (commit.state === 'open') traceSet(view, commit)
   const set = view.sets.get(commit.id)
-  const open =
-    (set?.open ?? 0) + Number(commit.state === 'open') - Number(before?.state === 'open')
-  if (set && open === 0) view.sets.delete(commit.id)
+  const open = (set?.open ?? 0) + Number(commit.state === 'open') - Number(before?.state === 'open')
+  if (set && open === 0 && before?.state === 'open') view.sets.delete(commit.id)
   else if (set) {
     const branches = set.branches.includes(branch) ? set.branches : [...set.branches, branch]
     view.sets.set(commit.id, { open, branches })

@@ -94,7 +94,7 @@ test('a refusal has line, column, field and what was meant', () => {
   const inSecond = failure(`${EDGES}\n${EDGES.replace('"glob"', '"golb"')}`)
   expect(inSecond.details).toMatchObject({ line: 17, nearest: 'glob' })
   expect(failure(`[${EDGES}, ${EDGES.replace('"cmd"', '"cmdd"')}]`).details).toMatchObject({
-    line: 17,
+    line: 18,
     nearest: 'cmd',
   })
   const yaml = 'pipeline:\n  name: a b\ntransform: {cmd: [x]}\ninput: {pfs: {repo: a, glob: /}}\n'

@@ -2,6 +2,7 @@
 // VARVE_TEST_KAFKA=host:port uses yours instead; then nothing is started or stopped.
 
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -30,8 +31,13 @@ export async function kafkaJars(): Promise<string> {
       try {
         cpSync(join(HERE, 'pom.xml'), join(scratch, 'pom.xml'))
         await run('mvn', [
-          ...['-B', '-q', '-ntp', '-f', join(scratch, 'pom.xml')],
-          ...['dependency:copy-dependencies', `-DoutputDirectory=${folder}`],
+          '-B',
+          '-q',
+          '-ntp',
+          '-f',
+          join(scratch, 'pom.xml'),
+          'dependency:copy-dependencies',
+          `-DoutputDirectory=${folder}`,
           '-DincludeScope=runtime',
         ])
       } finally {
@@ -63,11 +69,15 @@ export class KafkaServer {
       .replaceAll('{CONTROLLER_PORT}', String(controllerPort))
       .replaceAll('{DATA}', data)
     writeFileSync(join(data, 'server.properties'), properties)
-    const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: 'base64url' })
+    const id = randomBytes(16).toString('base64url')
     await run('java', [
       ...jvm(jars),
-      ...['kafka.tools.StorageTool', 'format', '-t', `V${id.slice(1, 22)}`],
-      ...['-c', join(data, 'server.properties')],
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      `V${id.slice(1)}`,
+      '-c',
+      join(data, 'server.properties'),
     ])
     const server = new KafkaServer(`127.0.0.1:${port}`, data)
     await server.restart()
@@ -116,9 +126,14 @@ export async function java(program: string, ...args: readonly string[]): Promise
 
 function jvm(jars: string): string[] {
   return [
-    ...['-Xms256m', '-Xmx512m', '-XX:+UseG1GC', '-Xshare:auto', '-Djava.awt.headless=true'],
+    '-Xms256m',
+    '-Xmx512m',
+    '-XX:+UseG1GC',
+    '-Xshare:auto',
+    '-Djava.awt.headless=true',
     `-Dlog4j2.configurationFile=${join(HERE, 'log4j2.xml')}`,
-    ...['-cp', `${jars}/*`],
+    '-cp',
+    `${jars}/*`,
   ]
 }
 

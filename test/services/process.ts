@@ -14,7 +14,12 @@ export class ServerProcess {
   #output = ''
   #ended = false
 
-  constructor(name: string, command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }) {
+  constructor(
+    name: string,
+    command: string,
+    args: readonly string[],
+    options: { cwd: string; env?: NodeJS.ProcessEnv },
+  ) {
     this.#name = name
     this.#child = spawn(command, args, {
       cwd: options.cwd,

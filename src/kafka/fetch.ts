@@ -1,0 +1,131 @@
+// One fetch of records (Fetch v13): topics by id, so that a recreated topic is an error at once.
+
+import type { AbortedTransaction } from './records.ts'
+import { KafkaError } from './error.ts'
+import { asEncoder } from './kafkajs.ts'
+import type { WireBroker, WireProtocol } from './kafkajs.ts'
+import { WireReader, WireWriter } from './wire.ts'
+
+export interface FetchPart {
+  readonly topicId: string
+  readonly partition: number
+  readonly offset: number
+}
+
+export interface FetchAnswer {
+  readonly topicId: string
+  readonly partition: number
+  readonly errorCode: number
+  /** The end readers of committed records may see (last stable offset). */
+  readonly end: number
+  /** The first offset the broker keeps. */
+  readonly start: number
+  readonly aborted: readonly AbortedTransaction[]
+  readonly bytes: Buffer
+}
+
+export interface FetchLimits {
+  /** How long the broker waits for the first record. */
+  readonly maxWaitMs: number
+  readonly maxBytes: number
+  readonly partBytes: number
+}
+
+const API = 1
+const VERSION = 13
+const READ_COMMITTED = 1
+
+/** @throws KafkaError lost, unsupported (brokers before 3.1) */
+export async function fetchParts(
+  broker: WireBroker,
+  parts: readonly FetchPart[],
+  limits: FetchLimits,
+): Promise<FetchAnswer[]> {
+  const highest = broker.versions[API]?.maxVersion ?? 0
+  if (highest < VERSION)
+    throw new KafkaError(
+      'unsupported',
+      'cannot read from this Kafka: brokers of 3.1 and later only',
+    )
+  try {
+    return await broker.connectionPool.send(fetchV13(parts, limits))
+  } catch (error) {
+    throw KafkaError.from('cannot fetch from Kafka', error)
+  }
+}
+
+function fetchV13(parts: readonly FetchPart[], limits: FetchLimits): WireProtocol<FetchAnswer[]> {
+  const topics = Map.groupBy(parts, (part) => part.topicId)
+  const writer = new WireWriter().noTags()
+  writer.int32(-1).int32(limits.maxWaitMs).int32(1).int32(limits.maxBytes).int8(READ_COMMITTED)
+  // No fetch session.
+  writer.int32(0).int32(-1)
+  writer.compactArray([...topics], ([topicId, ofTopic]) => {
+    writer.uuid(topicId)
+    writer.compactArray(ofTopic, ({ partition, offset }) =>
+      // Leader epoch, last fetched epoch and log start are unknown to us.
+      writer
+        .int32(partition)
+        .int32(-1)
+        .int64(offset)
+        .int32(-1)
+        .int64(-1)
+        .int32(limits.partBytes)
+        .noTags(),
+    )
+    writer.noTags()
+  })
+  writer
+    .compactArray([], () => {})
+    .compactString('')
+    .noTags()
+  return {
+    request: {
+      apiKey: API,
+      apiVersion: VERSION,
+      apiName: 'Fetch',
+      encode: async () => asEncoder(writer.bytes()),
+    },
+    response: {
+      decode: async (payload) => {
+        const reader = new WireReader(payload)
+        reader.tags()
+        const clientSideThrottleTime = reader.int32()
+        return { clientSideThrottleTime, value: readAnswers(reader) }
+      },
+      parse: async ({ value }) => value,
+    },
+    logResponseError: false,
+  }
+}
+
+function readAnswers(reader: WireReader): FetchAnswer[] {
+  const errorCode = reader.int16()
+  if (errorCode !== 0) throw new KafkaError('lost', `cannot fetch from Kafka: error ${errorCode}`)
+  reader.int32()
+  return reader
+    .compactArray(() => {
+      const topicId = reader.uuid()
+      const answers = reader.compactArray(() => readPart(reader, topicId))
+      reader.tags()
+      return answers
+    })
+    .flat()
+}
+
+function readPart(reader: WireReader, topicId: string): FetchAnswer {
+  const partition = reader.int32()
+  const errorCode = reader.int16()
+  reader.int64()
+  const end = reader.int64()
+  const start = reader.int64()
+  const aborted = reader.compactArray(() => {
+    const transaction = { producerId: reader.int64(), firstOffset: reader.int64() }
+    reader.tags()
+    return transaction
+  })
+  reader.int32()
+  const bytes = reader.compactBytes() ?? Buffer.alloc(0)
+  reader.tags()
+  return { topicId, partition, errorCode, end, start, aborted, bytes }
+}

@@ -1,0 +1,293 @@
+// Reads partitions from positions the caller keeps. Invariants:
+// - batches of one partition are consecutive: each begins where the one before ended;
+// - nothing is skipped in silence: a position the broker no longer keeps ends the reading with the
+//   gap's two ends, a recreated topic ends it as such;
+// - what is fetched and not yet taken stays under a byte budget: taking is what fetches on.
+
+import { deferred, Signal } from '../base/async.ts'
+import type { KafkaConnection } from './connect.ts'
+import { CODE, KafkaError } from './error.ts'
+import { fetchParts } from './fetch.ts'
+import type { FetchAnswer } from './fetch.ts'
+import type { WireBroker, WireCluster } from './kafkajs.ts'
+import { decodeBatches } from './records.ts'
+import type { KafkaRecord } from './records.ts'
+
+export interface ReadFrom {
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+  /** The first offset wanted. */
+  readonly offset: number
+}
+
+export interface ReadBatch {
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+  /** Where this reading began, and where the next begins; records lie in between, maybe with holes. */
+  readonly from: number
+  readonly to: number
+  readonly records: readonly KafkaRecord[]
+  readonly bytes: number
+  /** The partition's end for committed records at the time of the fetch. */
+  readonly end: number
+}
+
+/** The caller's position lies before what the broker keeps, or behind its end. */
+export class OutOfRange extends KafkaError {
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+  readonly offset: number
+  readonly start: number
+  readonly end: number
+
+  constructor(part: ReadFrom, start: number, end: number) {
+    super(
+      'out-of-range',
+      `cannot read ${part.topic}/${part.partition} at ${part.offset}: the broker keeps ${start} to ${end}`,
+    )
+    this.topic = part.topic
+    this.topicId = part.topicId
+    this.partition = part.partition
+    this.offset = part.offset
+    this.start = start
+    this.end = end
+  }
+}
+
+export interface ReadOptions {
+  /** Fetched and not yet taken, in bytes as fetched; default 8 MiB. */
+  readonly bufferBytes?: number
+  /** Default 250 ms. */
+  readonly maxWaitMs?: number
+}
+
+const FETCH_BYTES = 4 * 1024 * 1024
+const PART_BYTES = 1024 * 1024
+/** Errors a metadata refresh mends are tried again so often before they are the caller's. */
+const TRIES = 20
+const TRY_AFTER_MS = 250
+const MISSES = 4
+
+/**
+ * Batches as they come, until the signal. One fetch is in flight a broker.
+ * @throws OutOfRange, KafkaError recreated, missing, denied, unsupported, lost
+ */
+export async function* readPartitions(
+  connection: KafkaConnection,
+  from: readonly ReadFrom[],
+  signal: AbortSignal,
+  options: ReadOptions = {},
+): AsyncGenerator<ReadBatch> {
+  const cluster = await connection.cluster()
+  await cluster.addMultipleTargetTopics([...new Set(from.map((part) => part.topic))])
+  const buffer = new Buffered(options.bufferBytes ?? 8 * 1024 * 1024)
+  const stop = new AbortController()
+  const end = (): void => {
+    stop.abort()
+    buffer.wake()
+  }
+  signal.addEventListener('abort', end)
+  const reader = new Reader(cluster, from, buffer, stop.signal, options.maxWaitMs ?? 250)
+  const running = reader.run().catch((error: unknown) => buffer.fail(error))
+  try {
+    while (!signal.aborted) {
+      const batch = await buffer.take()
+      if (signal.aborted) return
+      if (batch) yield batch
+    }
+  } finally {
+    signal.removeEventListener('abort', end)
+    end()
+    await running
+  }
+}
+
+interface Held {
+  readonly part: ReadFrom
+  next: number
+  /** Answers in a row that said there is no such topic id. */
+  misses: number
+}
+
+class Reader {
+  readonly #cluster: WireCluster
+  readonly #buffer: Buffered
+  readonly #signal: AbortSignal
+  readonly #maxWaitMs: number
+  /** Position by part; only its leader's loop touches it. */
+  readonly #parts: Map<string, Held>
+  #tries = 0
+
+  constructor(
+    cluster: WireCluster,
+    from: readonly ReadFrom[],
+    buffer: Buffered,
+    signal: AbortSignal,
+    maxWaitMs: number,
+  ) {
+    this.#cluster = cluster
+    this.#buffer = buffer
+    this.#signal = signal
+    this.#maxWaitMs = maxWaitMs
+    this.#parts = new Map(from.map((part) => [key(part), { part, next: part.offset, misses: 0 }]))
+  }
+
+  /** Fetches round after round; leaders may change between rounds, so each asks again who leads. */
+  async run(): Promise<void> {
+    while (!this.#signal.aborted) {
+      const byLeader = Map.groupBy(this.#parts.values(), ({ part }) => this.#leader(part))
+      const stale = byLeader.has(-1)
+      byLeader.delete(-1)
+      const round = { over: false }
+      await Promise.all([...byLeader].map(([leader, parts]) => this.#rounds(round, leader, parts)))
+      if (this.#signal.aborted) return
+      // A loop ended because something moved (or there was no leader at all).
+      await this.#refresh(stale ? 'a partition has no leader' : 'a leader moved')
+    }
+  }
+
+  #leader(part: ReadFrom): number {
+    const known = this.#cluster.findTopicPartitionMetadata(part.topic)
+    return known.find((one) => one.partitionId === part.partition)?.leader ?? -1
+  }
+
+  /** Fetches from one broker until some broker's answer asks for fresh metadata. */
+  async #rounds(round: { over: boolean }, leader: number, parts: readonly Held[]): Promise<void> {
+    let rotate = 0
+    while (!this.#signal.aborted && !round.over) {
+      let answers: FetchAnswer[]
+      let broker: WireBroker | undefined
+      try {
+        broker = await this.#cluster.findBroker({ nodeId: leader })
+        // The broker fills its answer from the front: take turns at being first.
+        rotate = (rotate + 1) % parts.length
+        const turn = [...parts.slice(rotate), ...parts.slice(0, rotate)]
+        answers = await fetchParts(
+          broker,
+          turn.map(({ part, next }) => ({ ...part, offset: next })),
+          { maxWaitMs: this.#maxWaitMs, maxBytes: FETCH_BYTES, partBytes: PART_BYTES },
+        )
+      } catch (error) {
+        round.over = true
+        if (error instanceof KafkaError && error.kind !== 'lost') throw error
+        await broker?.disconnect().catch(() => undefined)
+        return
+      }
+      for (const answer of answers) if (!this.#accept(answer)) round.over = true
+      await this.#buffer.room(this.#signal)
+    }
+  }
+
+  /** False: metadata is stale. */
+  #accept(answer: FetchAnswer): boolean {
+    const held = this.#parts.get(key(answer))
+    if (!held) return true
+    const { part, next } = held
+    switch (answer.errorCode) {
+      case CODE.none:
+        break
+      case CODE.offsetOutOfRange:
+        throw new OutOfRange({ ...part, offset: next }, answer.start, answer.end)
+      case CODE.unknownTopicId:
+      case CODE.inconsistentTopicId:
+      case CODE.unknownTopic:
+        // Also said for a moment after creation and by a broker that lags: asked again before it counts.
+        if (++held.misses > MISSES)
+          throw new KafkaError(
+            'recreated',
+            `cannot read topic "${part.topic}": the topic with id ${part.topicId} is no longer there`,
+          )
+        return false
+      case CODE.authorizationFailed:
+        throw new KafkaError('denied', `cannot read topic "${part.topic}": not allowed`)
+      default:
+        return false
+    }
+    this.#tries = 0
+    held.misses = 0
+    const { records, next: to } = decodeBatches(answer.bytes, next, answer.aborted)
+    if (to === next) return true
+    held.next = to
+    this.#buffer.push({
+      topic: part.topic,
+      topicId: part.topicId,
+      partition: part.partition,
+      from: next,
+      to,
+      records,
+      bytes: answer.bytes.length,
+      end: answer.end,
+    })
+    return true
+  }
+
+  async #refresh(why: string): Promise<void> {
+    if (++this.#tries > TRIES) throw new KafkaError('lost', `cannot read from Kafka: ${why}`)
+    const { promise, resolve } = deferred<void>()
+    const timer = setTimeout(resolve, TRY_AFTER_MS)
+    this.#signal.addEventListener('abort', () => resolve(), { once: true })
+    await promise
+    clearTimeout(timer)
+    try {
+      await this.#cluster.refreshMetadata()
+    } catch (error) {
+      const known = KafkaError.from('cannot ask Kafka who leads', error)
+      if (known.kind !== 'lost') throw known
+    }
+  }
+}
+
+/** Fetched batches waiting to be taken. */
+class Buffered {
+  readonly #limit: number
+  readonly #batches: ReadBatch[] = []
+  readonly #filled = new Signal()
+  readonly #emptied = new Signal()
+  #bytes = 0
+  #failed: { readonly error: unknown } | undefined
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  push(batch: ReadBatch): void {
+    this.#batches.push(batch)
+    this.#bytes += batch.bytes
+    this.#filled.ring()
+  }
+
+  fail(error: unknown): void {
+    this.#failed = { error }
+    this.#filled.ring()
+  }
+
+  wake(): void {
+    this.#filled.ring()
+    this.#emptied.ring()
+  }
+
+  /** The next batch; undefined after `wake`. A failure comes after what was fetched before it. */
+  async take(): Promise<ReadBatch | undefined> {
+    if (this.#batches.length === 0 && !this.#failed) await this.#filled.wait()
+    const batch = this.#batches.shift()
+    if (batch) {
+      this.#bytes -= batch.bytes
+      this.#emptied.ring()
+      return batch
+    }
+    if (this.#failed) throw this.#failed.error
+    return undefined
+  }
+
+  async room(signal: AbortSignal): Promise<boolean> {
+    while (this.#bytes >= this.#limit && !signal.aborted) await this.#emptied.wait()
+    return true
+  }
+}
+
+function key(part: { readonly topicId: string; readonly partition: number }): string {
+  return `${part.topicId}/${part.partition}`
+}

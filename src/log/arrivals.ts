@@ -1,0 +1,72 @@
+// Proposals a lane holds, from arrival to answer, and the order among them. Invariant: a proposal is
+// prepared only while it is the first of every key it names, and stays first until it is decided; so
+// a slow one holds its own keys and no others.
+
+import { assert } from '../base/assert.ts'
+import type { Sent } from './wire.ts'
+
+export class Item<Op, Prepared> {
+  /** Arrival order. */
+  readonly order: number
+  readonly kind: 'propose' | 'give-up'
+  readonly proposal: Extract<Sent<Op>, { proposal: unknown }>['proposal']
+  readonly keys: readonly string[]
+  /** One for each copy that arrived: a notice answers all of them. */
+  readonly issuedAtMs: number[]
+  /** In how many of its queues somebody stands before it. */
+  behind = 0
+  /** Raised whenever a preparation under way no longer counts. */
+  attempt = 0
+  /** Decisions that asked for another preparation. */
+  again = 0
+  /** Its own facts could not be folded: it is decided INTERNAL. */
+  poisoned = false
+  prepared: { readonly value: Prepared } | { readonly error: unknown } | undefined
+
+  constructor(order: number, sent: Exclude<Sent<Op>, { kind: 'ring' }>, keys: readonly string[]) {
+    this.order = order
+    this.kind = sent.kind
+    this.proposal = sent.proposal
+    this.keys = keys
+    this.issuedAtMs = [sent.proposal.issuedAtMs]
+  }
+
+  get newestIssuedAtMs(): number {
+    return Math.max(...this.issuedAtMs)
+  }
+}
+
+export class KeyOrder<I extends { readonly keys: readonly string[]; behind: number }> {
+  readonly #queues = new Map<string, I[]>()
+
+  /** @returns whether nobody stands before it */
+  add(item: I): boolean {
+    item.behind = 0
+    for (const key of item.keys) {
+      const queue = this.#queues.get(key)
+      if (queue) {
+        queue.push(item)
+        item.behind++
+      } else this.#queues.set(key, [item])
+    }
+    return item.behind === 0
+  }
+
+  /** Takes the first of its queues away. @returns those that are first everywhere now */
+  release(item: I): I[] {
+    const free: I[] = []
+    for (const key of item.keys) {
+      const queue = this.#queues.get(key)
+      assert(queue && queue[0] === item, `release out of order on key "${key}"`)
+      queue.shift()
+      const next = queue[0]
+      if (!next) this.#queues.delete(key)
+      else if (--next.behind === 0) free.push(next)
+    }
+    return free
+  }
+
+  clear(): void {
+    this.#queues.clear()
+  }
+}

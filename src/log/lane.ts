@@ -1,0 +1,560 @@
+// One project's lane: proposals in, decisions out, in one order.
+//
+//   arrivals ─▶ prepare (beside the lane) ─▶ decide + fold ─▶ append ─▶ project ─▶ publish
+//
+// Invariants:
+//  - The fold runs ahead of the log: a proposal is decided on the state with all decided before it,
+//    appended or not. While one append is in flight the next block collects. When an append is
+//    refused, everything decided and not appended is void: the state is made again from the log and
+//    all of it is prepared and decided again, in arrival order.
+//  - `ids` holds appended entries only; ids held here and not yet appended are in `open`; so each id
+//    is decided once by this lane, and by the log's guard once by all lanes.
+//  - Nobody is answered from anything but an entry at or below the watermark, or an unrecorded notice.
+
+import { assert, must } from '../base/assert.ts'
+import { Signal, deferred } from '../base/async.ts'
+import { toHex, utf8 } from '../base/bytes.ts'
+import { isVarveError } from '../base/errors.ts'
+import { backoffMs, retry } from '../base/retry.ts'
+import type { BusMessage } from '../bus/bus.ts'
+import { TOPICS } from '../bus/bus.ts'
+import type { Id } from '../model/id.ts'
+import { Item, KeyOrder } from './arrivals.ts'
+import {
+  BLOCK_MAX_BYTES,
+  BLOCK_MAX_ENTRIES,
+  ENTRY_MAX_BYTES,
+  blockLength,
+  encodeEntry,
+  printEntries,
+} from './block.ts'
+import type { EncodedEntry } from './block.ts'
+import { say } from './diagnostics.ts'
+import { Fold } from './fold.ts'
+import type { LogGuests } from './guests.ts'
+import { Journal } from './journal.ts'
+import type { Head } from './journal.ts'
+import type { Decision, Entry, Machine, Proposal } from './machine.ts'
+import { Projector } from './projector.ts'
+import type { Run } from './projector.ts'
+import { RecentIds } from './recent-ids.ts'
+import { Snapshots } from './snapshots.ts'
+import { FIRST_GENERATION, bucketEnd, bucketOf } from './tables.ts'
+import { HORIZON_MS, KEPT_IDS, logTimeMs } from './time.ts'
+import { KEY_REUSED, isReused, no, rule } from './verdict.ts'
+import { encodeEntries, encodeLook, encodeNotices } from './wire.ts'
+import type { Notice, Sent } from './wire.ts'
+
+export interface LaneOptions<Op, Fact, State, Prepared> extends LogGuests {
+  readonly machine: Machine<Op, Fact, State, Prepared>
+  /** How many decided ids are kept, a power of two; the line of expiry goes by half of it. */
+  readonly keptIds?: number
+  /** No snapshot is taken before the entries since the last weigh this. */
+  readonly snapshotMinBytes?: number
+}
+
+interface Decided<Op, Fact, Prepared> {
+  readonly item: Item<Op, Prepared>
+  readonly encoded: EncodedEntry<Fact>
+}
+
+const BACKOFF = { firstMs: 10, maxMs: 1_000 }
+/** A snapshot is due when the entries since the last weigh this many times its size. */
+const SNAPSHOT_WEIGHT = 4
+const SNAPSHOT_MIN_BYTES = 1024 * 1024
+/** Turns of the microtask queue without a new decision after which a block is closed. */
+const QUIET_TURNS = 4
+
+export class Lane<Op, Fact, State, Prepared> {
+  readonly project: string
+  readonly #o: LaneOptions<Op, Fact, State, Prepared>
+  readonly #keptIds: number
+  readonly #journal: Journal<Fact>
+  readonly #snapshots: Snapshots
+  readonly #projector: Projector<Fact>
+  readonly #stop = new AbortController()
+  /** Rejects when deciding finds that something it believes is not so. */
+  readonly #failed = deferred<void>()
+  readonly #wake = new Signal()
+
+  /** Held from arrival until appended, refused or let go. */
+  readonly #open = new Map<Id, Item<Op, Prepared>>()
+  readonly #keys = new KeyOrder<Item<Op, Prepared>>()
+  #arrived = 0
+  #prepared: Item<Op, Prepared>[] = []
+  #decided: Decided<Op, Fact, Prepared>[] = []
+  /** Of those decided since the last block was closed. */
+  #newestIssuedMs = 0
+
+  /** Undefined while it is being made from the log: then nothing is prepared or decided. */
+  #fold: Fold<Fact, State> | undefined
+  #ids: RecentIds
+  #head: Head | undefined
+  #lookAgain = false
+  #spoiled = false
+
+  #weightBytes = 0
+  #snapshotBytes = 0
+  /** Deciding rests until the state and the log are at one point. */
+  #snapshotDue = false
+
+  readonly #outbox: BusMessage[] = []
+  readonly #outboxWake = new Signal()
+  /** Copies of decided requests, by the seq that decided them. */
+  readonly #repeats = new Map<number, Item<Op, Prepared>[]>()
+  readonly #repeatsWake = new Signal()
+
+  constructor(project: string, options: LaneOptions<Op, Fact, State, Prepared>) {
+    this.project = project
+    this.#o = options
+    this.#keptIds = options.keptIds ?? KEPT_IDS
+    // The line must not depend on what is decided and not yet appended.
+    assert(this.#keptIds >= 8 * BLOCK_MAX_ENTRIES, 'enough ids are kept')
+    this.#journal = new Journal(options, project, FIRST_GENERATION)
+    this.#snapshots = new Snapshots(options, project, FIRST_GENERATION)
+    this.#projector = new Projector(options, options.machine, this.#journal, (run) =>
+      this.#published(run),
+    )
+    this.#ids = this.#noIds()
+  }
+
+  /** Proposals it holds. */
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Takes what came from the bus; copies of what it holds join it. */
+  offer(sent: Sent<Op>): void {
+    if (sent.kind === 'ring') {
+      this.#lookAgain = true
+      this.#wake.ring()
+      return
+    }
+    const held = this.#open.get(sent.proposal.id)
+    if (held) {
+      if (held.proposal.fingerprint === sent.proposal.fingerprint)
+        held.issuedAtMs.push(sent.proposal.issuedAtMs)
+      else if (sent.kind === 'propose' && held.kind === 'propose')
+        this.#notify(sent.proposal, [sent.proposal.issuedAtMs], KEY_REUSED)
+      return
+    }
+    const item = new Item<Op, Prepared>(this.#arrived++, sent, this.#keysOf(sent))
+    this.#open.set(sent.proposal.id, item)
+    if (this.#keys.add(item)) this.#prepare(item)
+  }
+
+  /** Serves until the signal. Rejects when it cannot go on; what it held is unanswered then. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => this.#stop.abort()
+    if (signal.aborted) return
+    signal.addEventListener('abort', stop)
+    const inner = this.#stop.signal
+    inner.addEventListener('abort', () => {
+      this.#failed.resolve()
+      for (const wake of [this.#wake, this.#outboxWake, this.#repeatsWake]) wake.ring()
+    })
+    const loops = [
+      this.#failed.promise,
+      this.#appending(inner),
+      this.#projector.run(inner),
+      this.#publishing(inner),
+      this.#repeating(inner),
+    ]
+    try {
+      await Promise.all(loops)
+    } catch (error) {
+      if (signal.aborted) return
+      say('stopped', { project: this.project, error })
+      throw error
+    } finally {
+      signal.removeEventListener('abort', stop)
+      stop()
+      await Promise.allSettled(loops)
+    }
+  }
+
+  // ── prepare ──
+
+  #keysOf(sent: Exclude<Sent<Op>, { kind: 'ring' }>): readonly string[] {
+    if (sent.kind === 'give-up') return []
+    try {
+      return [...new Set(this.#o.machine.orderedBy(sent.proposal))]
+    } catch {
+      return [] // decide says INTERNAL to what makes no sense
+    }
+  }
+
+  #prepare(item: Item<Op, Prepared>): void {
+    if (!this.#fold) return // started when the state stands
+    const attempt = ++item.attempt
+    item.prepared = undefined
+    if (item.kind === 'give-up' || item.poisoned) return this.#takePrepared(item)
+    const { machine, clock, random } = this.#o
+    let preparing: Promise<Prepared>
+    try {
+      preparing = machine.prepare(this.#fold.state, item.proposal)
+    } catch (error) {
+      preparing = Promise.reject(error)
+    }
+    void preparing.then(
+      (value) => {
+        if (item.attempt !== attempt) return
+        item.prepared = { value }
+        this.#takePrepared(item)
+      },
+      async (error: unknown) => {
+        if (item.attempt !== attempt) return
+        if (isVarveError(error) && error.spec.retry) {
+          await clock.sleep(backoffMs(BACKOFF, 3, random), this.#stop.signal)
+          if (item.attempt === attempt && !this.#stop.signal.aborted) this.#prepare(item)
+          return
+        }
+        item.prepared = { error }
+        this.#takePrepared(item)
+      },
+    )
+  }
+
+  // ── decide ──
+
+  #takePrepared(item: Item<Op, Prepared>): void {
+    this.#prepared.push(item)
+    this.#decideAll()
+  }
+
+  #decideAll(): void {
+    try {
+      while (
+        this.#fold &&
+        !this.#spoiled &&
+        !this.#snapshotDue &&
+        this.#decided.length < BLOCK_MAX_ENTRIES
+      ) {
+        const item = this.#prepared.shift()
+        if (!item) return
+        this.#decide(item, this.#fold)
+      }
+    } catch (error) {
+      this.#failed.reject(error)
+    }
+  }
+
+  #decide(item: Item<Op, Prepared>, fold: Fold<Fact, State>): void {
+    const { proposal } = item
+    const decidedBy = this.#ids.get(proposal.id)
+    if (decidedBy !== undefined) {
+      this.#repeat(item, decidedBy)
+      return this.#letGo(item)
+    }
+    const issuedAtMs = item.newestIssuedAtMs
+    // Silence: whether it was decided long ago is known to `requests`, where its sender looks next.
+    if (!(proposal.machine && item.kind === 'propose') && issuedAtMs < fold.lineMs)
+      return this.#letGo(item)
+    const newest = Math.max(this.#newestIssuedMs, issuedAtMs)
+    const at = {
+      seq: fold.seq + 1,
+      atMs: logTimeMs(fold.atMs, this.#o.clock.nowMs(), newest),
+    }
+    const ruling = rule(this.#o.machine, fold.state, item, at)
+    if (ruling.bug !== undefined)
+      say('anomaly', {
+        project: this.project,
+        what: 'a proposal cannot be decided',
+        id: proposal.id,
+        error: ruling.bug,
+      })
+    if ('again' in ruling) {
+      item.again++
+      return this.#prepare(item)
+    }
+    if ('notice' in ruling) {
+      this.#notify(proposal, item.issuedAtMs, ruling.notice)
+      return this.#letGo(item)
+    }
+    const decision: Decision<Fact> = 'yes' in ruling ? { yes: ruling.yes } : { no: ruling.no }
+    const encoded = this.#encode({
+      seq: at.seq,
+      id: proposal.id,
+      atMs: at.atMs,
+      principal: proposal.principal,
+      cause: proposal.cause,
+      fingerprint: proposal.fingerprint,
+      decision,
+    })
+    try {
+      fold.apply(encoded.entry, this.#nthNewestMs(at.seq))
+    } catch (error) {
+      say('anomaly', { project: this.project, what: 'a new fact cannot be folded', error })
+      assert(!item.poisoned, 'an entry that says INTERNAL can be folded')
+      item.poisoned = true
+      this.#spoiled = true
+      this.#wake.ring()
+      return
+    }
+    this.#newestIssuedMs = newest
+    this.#decided.push({ item, encoded })
+    this.#wake.ring()
+    for (const next of this.#keys.release(item)) this.#prepare(next)
+  }
+
+  #encode(entry: Entry<Fact>): EncodedEntry<Fact> {
+    const { random, hash } = this.#o
+    const key = (): string =>
+      `log/${this.project}/${FIRST_GENERATION}/${entry.seq}-${toHex(random.bytes(8))}`
+    const encoded = encodeEntry(entry, hash, key)
+    if (encoded.bytes.length <= ENTRY_MAX_BYTES) return encoded
+    const said = `cannot record this request: it comes to ${encoded.bytes.length} bytes, and ${ENTRY_MAX_BYTES} is the most`
+    return encodeEntry({ ...entry, decision: no('TOO_LARGE', said) }, hash, key)
+  }
+
+  /** Forgets an item that will not be appended. */
+  #letGo(item: Item<Op, Prepared>): void {
+    this.#open.delete(item.proposal.id)
+    for (const next of this.#keys.release(item)) this.#prepare(next)
+  }
+
+  /** Decision time of the n-th newest id, that of `seq` being the newest. */
+  #nthNewestMs(seq: number): number | undefined {
+    return this.#ids.timeOf(seq - this.#keptIds / 2 + 1)
+  }
+
+  // ── append ──
+
+  async #appending(signal: AbortSignal): Promise<void> {
+    await this.#load(signal)
+    while (!signal.aborted) {
+      if (this.#spoiled) await this.#load(signal)
+      if (this.#lookAgain) await this.#look(signal)
+      await this.#collect()
+      if (this.#spoiled) continue
+      if (this.#decided.length > 0) await this.#appendBlock(signal)
+      else if (this.#snapshotDue) this.#takeSnapshot()
+      else if (!this.#lookAgain) await this.#wake.wait()
+    }
+  }
+
+  /** Lets those join that are about to be decided, such as the rest of a batch from the bus. */
+  async #collect(): Promise<void> {
+    let size = this.#decided.length
+    if (size === 0) return
+    for (let quiet = 0; quiet < QUIET_TURNS && size < BLOCK_MAX_ENTRIES; quiet++) {
+      await Promise.resolve()
+      if (this.#decided.length !== size) quiet = -1
+      size = this.#decided.length
+    }
+  }
+
+  async #appendBlock(signal: AbortSignal): Promise<void> {
+    const head = must(this.#head, 'the head')
+    const room = bucketEnd(bucketOf(head.seq + 1)) - head.seq
+    const all = this.#decided.map((one) => one.encoded)
+    const block = this.#decided.slice(0, blockLength(all, room))
+    assert(block.length > 0, 'an entry fits in a block')
+    this.#decided = this.#decided.slice(block.length)
+    if (this.#decided.length === 0) this.#newestIssuedMs = 0
+    const encoded = all.slice(0, block.length)
+    const append = (): Promise<Head | undefined> => this.#journal.append(head, encoded, signal)
+    let next: Head | undefined
+    try {
+      const blobs = encoded.flatMap((one) => one.blob ?? [])
+      if (blobs.length > 0) await this.#patiently(signal, () => this.#o.blob.put(blobs))
+      next = await this.#patiently(signal, append)
+    } catch (error) {
+      if (!isVarveError(error, 'DISK_FULL')) throw error
+      // Nothing was written. Their authors hear it and may ask again; reads go on.
+      for (const { item } of block) {
+        this.#notify(item.proposal, item.issuedAtMs, { code: error.code, message: error.message })
+        this.#open.delete(item.proposal.id)
+      }
+      return await this.#load(signal)
+    }
+    if (!next) {
+      say('takeover', { project: this.project, seq: head.seq, because: 'somebody else wrote' })
+      return await this.#load(signal)
+    }
+    this.#head = next
+    for (const { item, encoded: one } of block) {
+      this.#ids.add(one.entry.id, one.entry.seq, one.entry.atMs)
+      this.#open.delete(item.proposal.id)
+    }
+    this.#ids.dropBefore((encoded.at(-1)?.entry.atMs ?? 0) - 2 * HORIZON_MS)
+    this.#projector.push({ entries: encoded.map((one) => one.entry), bytes: printEntries(encoded) })
+    const sizeBytes = encoded.reduce((sum, one) => sum + one.bytes.length, 0)
+    say('appended', { project: this.project, entries: block.length, bytes: sizeBytes })
+    this.#weigh(sizeBytes)
+    this.#decideAll()
+  }
+
+  /** Whether somebody else wrote: then theirs are folded, and projected if they are not yet. */
+  async #look(signal: AbortSignal): Promise<void> {
+    this.#lookAgain = false
+    const known = must(this.#head, 'the head')
+    const head = await this.#patiently(signal, () => this.#journal.head(known))
+    if (head.seq !== known.seq) await this.#load(signal)
+  }
+
+  // ── the state from the log ──
+
+  /** Makes the state anew from the log; what was decided and not appended is void. */
+  async #load(signal: AbortSignal): Promise<void> {
+    this.#fold = undefined
+    this.#spoiled = false
+    this.#prepared = []
+    this.#decided = []
+    this.#newestIssuedMs = 0
+    for (const item of this.#open.values()) item.attempt++
+    // A reading cut short by a failure has left ids in place: the next one goes on from there.
+    const [fold, head] = await this.#patiently(signal, () => this.#read())
+    this.#fold = fold
+    this.#head = head
+    this.#projector.reach(head.seq)
+    this.#keys.clear()
+    const first = [...this.#open.values()]
+      .toSorted((a, b) => a.order - b.order)
+      .filter((item) => this.#keys.add(item))
+    for (const item of first) this.#prepare(item)
+  }
+
+  async #read(): Promise<readonly [Fold<Fact, State>, Head]> {
+    const { machine } = this.#o
+    const saved = await this.#snapshots.load()
+    const state = saved ? machine.restore(saved.state) : machine.empty(this.project)
+    const from = saved?.head ?? this.#journal.genesis()
+    const fold = new Fold<Fact, State>(machine, state, {
+      seq: from.seq,
+      atMs: saved?.atMs ?? 0,
+      lineMs: saved?.lineMs ?? 0,
+    })
+    this.#snapshotBytes = saved?.sizeBytes ?? 0
+    this.#snapshotDue = false
+    this.#weightBytes = 0
+    // What this lane's ids know stays; a fresh lane reads them back from the blocks.
+    if (this.#head === undefined || this.#ids.nextSeq <= from.seq)
+      await this.#readIds(from.seq, fold.atMs - 2 * HORIZON_MS)
+    const known = this.#head && this.#head.seq > from.seq ? this.#head : from
+    const head = await this.#journal.head(known)
+    if (this.#head === undefined && head.seq > 0)
+      say('takeover', { project: this.project, seq: head.seq, because: 'a lane begins' })
+    let last = from
+    for await (const block of this.#journal.blocksFrom(from, head.seq)) {
+      for (const entry of await this.#journal.entries(block)) {
+        fold.apply(entry, this.#nthNewestMs(entry.seq))
+        if (this.#ids.size === 0 || entry.seq >= this.#ids.nextSeq)
+          this.#ids.add(entry.id, entry.seq, entry.atMs)
+      }
+      this.#ids.dropBefore(fold.atMs - 2 * HORIZON_MS)
+      this.#weigh(block.bytes.length)
+      last = { seq: block.lastSeq, write: block.writeId, chain: block.chain }
+    }
+    assert(last.seq === head.seq && last.write === head.write, 'the head is the last block')
+    return [fold, head]
+  }
+
+  /** Ids of entries at or before `seq`, decided at or after `sinceMs`. */
+  async #readIds(seq: number, sinceMs: number): Promise<void> {
+    this.#ids = this.#noIds()
+    const found: { id: Id; seq: number; atMs: number }[] = []
+    blocks: for await (const block of this.#journal.blocksBackwards(seq)) {
+      for (const { id, seq: at, atMs } of block.stored.toReversed()) {
+        if (at > seq) continue
+        if (atMs < sinceMs || found.length >= this.#keptIds) break blocks
+        found.push({ id, seq: at, atMs })
+      }
+    }
+    for (const one of found.reverse()) this.#ids.add(one.id, one.seq, one.atMs)
+  }
+
+  #noIds(): RecentIds {
+    return new RecentIds(this.#keptIds, Math.floor(this.#o.random.next() * 2 ** 32))
+  }
+
+  // ── snapshots ──
+
+  #weigh(sizeBytes: number): void {
+    this.#weightBytes += sizeBytes
+    const least = this.#o.snapshotMinBytes ?? SNAPSHOT_MIN_BYTES
+    if (this.#weightBytes >= Math.max(least, SNAPSHOT_WEIGHT * this.#snapshotBytes))
+      this.#snapshotDue = true
+  }
+
+  #takeSnapshot(): void {
+    const fold = must(this.#fold, 'the state')
+    const head = must(this.#head, 'the head')
+    assert(fold.seq === head.seq, 'a snapshot is of what is in the log')
+    const state = this.#o.machine.snapshot(fold.state)
+    const bytes = this.#snapshots.print({ head, atMs: fold.atMs, lineMs: fold.lineMs, state })
+    this.#snapshotDue = false
+    this.#weightBytes = 0
+    this.#snapshotBytes = bytes.length
+    this.#decideAll()
+    this.#snapshots.save(head.seq, bytes).catch((error: unknown) => {
+      say('anomaly', { project: this.project, what: 'a snapshot was not saved', error })
+    })
+  }
+
+  // ── tell ──
+
+  #published(run: Run<Fact>): void {
+    const bytes = run.bytes ?? utf8(JSON.stringify(run.entries))
+    const fits = bytes.length <= BLOCK_MAX_BYTES
+    this.#send(fits ? encodeEntries(this.project, run.entries, bytes) : encodeLook(this.project))
+    if (this.#repeats.size > 0) this.#repeatsWake.ring()
+  }
+
+  #notify(
+    proposal: Proposal<Op>,
+    issuedAtMs: readonly number[],
+    said: Pick<Notice, 'code' | 'message'>,
+  ): void {
+    const { id, fingerprint } = proposal
+    this.#send(encodeNotices(this.project, [{ ...said, id, fingerprint, issuedAtMs }]))
+  }
+
+  #send(message: BusMessage): void {
+    this.#outbox.push(message)
+    this.#outboxWake.ring()
+  }
+
+  /** The bus is a bell: what it does not take is found in the tables. */
+  async #publishing(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const messages = this.#outbox.splice(0)
+      if (messages.length === 0) await this.#outboxWake.wait()
+      else
+        await this.#o.bus.publish(TOPICS.log, messages).catch((error: unknown) => {
+          say('anomaly', { project: this.project, what: 'entries were not published', error })
+        })
+    }
+  }
+
+  #repeat(item: Item<Op, Prepared>, seq: number): void {
+    const waiting = this.#repeats.get(seq)
+    if (waiting) waiting.push(item)
+    else this.#repeats.set(seq, [item])
+    this.#repeatsWake.ring()
+  }
+
+  /** Answers copies with the entry that decided them, once it can be read. */
+  async #repeating(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const ready = [...this.#repeats].filter(([seq]) => seq <= this.#projector.seq)
+      if (ready.length === 0) await this.#repeatsWake.wait()
+      for (const [seq, items] of ready) {
+        this.#repeats.delete(seq)
+        const entry = await this.#patiently(signal, () => this.#journal.entry(seq))
+        const others = items.filter(({ proposal }) => isReused(entry, proposal.fingerprint))
+        for (const { proposal, issuedAtMs } of others)
+          this.#notify(proposal, issuedAtMs, KEY_REUSED)
+        if (others.length < items.length) this.#published({ entries: [entry], bytes: undefined })
+      }
+    }
+  }
+
+  async #patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const retryable = (error: unknown): boolean =>
+      isVarveError(error) && error.spec.retry && error.code !== 'DISK_FULL'
+    const value = await retry(this.#o, BACKOFF, work, { retryable, signal })
+    signal.throwIfAborted()
+    return value
+  }
+}

@@ -1,0 +1,147 @@
+// Brings a project's projections to the log, in order. Invariants: blocks are projected in the order
+// of their seqs; the watermark is written after all rows of what it covers; nothing is told to anybody
+// before its watermark stands. Every row's version is a seq, so two lanes that project the same
+// entries do no harm, whatever their order.
+
+import { assert } from '../base/assert.ts'
+import { Signal } from '../base/async.ts'
+import { isVarveError } from '../base/errors.ts'
+import { retry } from '../base/retry.ts'
+import { idTimeMs } from '../model/id.ts'
+import type { FactWrite } from '../tables/tables.ts'
+import { putFact } from '../tables/tables.ts'
+import type { LogGuests } from './guests.ts'
+import type { Journal } from './journal.ts'
+import type { Entry, Machine } from './machine.ts'
+import { readMark } from './marks.ts'
+import { REQUESTS, WATERMARKS, requestSlot } from './tables.ts'
+
+/** A dense run of appended entries. */
+export interface Run<Fact> {
+  readonly entries: readonly Entry<Fact>[]
+  /** As a JSON array for the bus; absent: too big for it, or not at hand. */
+  readonly bytes: Uint8Array | undefined
+}
+
+const BACKOFF = { firstMs: 10, maxMs: 1_000 }
+/** Entries in one projection at most: several blocks are taken together when it lags. */
+const TOGETHER = 1024
+
+/** The rows of a dense run for one view, the watermark last. */
+export function projection<Fact>(
+  machine: Pick<Machine<never, Fact, never, never>, 'project'>,
+  project: string,
+  view: number,
+  entries: readonly Entry<Fact>[],
+): FactWrite[] {
+  const writes = machine.project(project, view, entries)
+  let seq = 0
+  for (const entry of entries) {
+    const { id } = entry
+    seq = entry.seq
+    writes.push(putFact(REQUESTS, { project, view, slot: requestSlot(idTimeMs(id)), id, seq }, seq))
+  }
+  writes.push(putFact(WATERMARKS, { project, view, seq }, seq))
+  return writes
+}
+
+export class Projector<Fact> {
+  readonly #guests: LogGuests
+  readonly #machine: Pick<Machine<never, Fact, never, never>, 'project'>
+  readonly #journal: Journal<Fact>
+  readonly #tell: (run: Run<Fact>) => void
+  readonly #wake = new Signal()
+  #runs: Run<Fact>[] = []
+  #target = 0
+  #seq = 0
+
+  /** `tell` hears of each run once everything of it can be read. */
+  constructor(
+    guests: LogGuests,
+    machine: Pick<Machine<never, Fact, never, never>, 'project'>,
+    journal: Journal<Fact>,
+    tell: (run: Run<Fact>) => void,
+  ) {
+    this.#guests = guests
+    this.#machine = machine
+    this.#journal = journal
+    this.#tell = tell
+  }
+
+  /** Everything at or below can be read. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** Entries stand in the log through this seq. */
+  reach(seq: number): void {
+    this.#target = Math.max(this.#target, seq)
+    this.#wake.ring()
+  }
+
+  /** As `reach`, with the entries at hand; runs come in order. */
+  push(run: Run<Fact>): void {
+    const last = run.entries.at(-1)?.seq ?? 0
+    if (last <= this.#target) return
+    this.#runs.push(run)
+    this.reach(last)
+  }
+
+  /** Until the signal. Rejects on what cannot be mended by waiting. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { tables } = this.#guests
+    signal.addEventListener('abort', () => this.#wake.ring())
+    const mark = await this.#patiently(signal, () => readMark(tables, this.#journal.project))
+    this.#seq = mark.seq
+    while (!signal.aborted) {
+      if (this.#target <= this.#seq) {
+        await this.#wake.wait()
+        continue
+      }
+      const runs = await this.#next(signal)
+      const entries = runs.length === 1 ? (runs[0]?.entries ?? []) : runs.flatMap((r) => r.entries)
+      assert(entries[0]?.seq === this.#seq + 1, 'projections are dense')
+      const writes = projection(this.#machine, this.#journal.project, mark.view, entries)
+      await this.#patiently(signal, () => tables.apply(writes))
+      this.#seq = entries.at(-1)?.seq ?? this.#seq
+      for (const run of runs) this.#tell(run)
+    }
+  }
+
+  /** The next runs: those at hand, or read from the log when they do not follow on. */
+  async #next(signal: AbortSignal): Promise<Run<Fact>[]> {
+    const runs: Run<Fact>[] = []
+    let at = this.#seq
+    while (at - this.#seq < TOGETHER) {
+      const run = this.#runs[0]
+      const first = run?.entries[0]?.seq ?? Infinity
+      if (!run || first > at + 1) break
+      this.#runs.shift()
+      const rest =
+        first === at + 1
+          ? run
+          : { entries: run.entries.filter((e) => e.seq > at), bytes: undefined }
+      if (rest.entries.length === 0) continue
+      runs.push(rest)
+      at = rest.entries.at(-1)?.seq ?? at
+    }
+    if (runs.length > 0 || this.#target <= at) return runs
+    return await this.#patiently(signal, () => this.#read())
+  }
+
+  async #read(): Promise<Run<Fact>[]> {
+    const first = this.#runs[0]?.entries[0]?.seq
+    const through = first === undefined ? this.#target : first - 1
+    for await (const block of this.#journal.blocks(this.#seq, through)) {
+      const all = await this.#journal.entries(block)
+      const entries = all.filter((entry) => entry.seq > this.#seq && entry.seq <= through)
+      return [{ entries, bytes: undefined }]
+    }
+    return []
+  }
+
+  #patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const retryable = (error: unknown): boolean => isVarveError(error) && error.spec.retry
+    return retry(this.#guests, BACKOFF, work, { retryable, signal })
+  }
+}

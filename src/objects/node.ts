@@ -1,0 +1,382 @@
+// Nodes of trees: a directory with its entries in byte order of their names, or the flat list of a big
+// file's chunks. Runs, which are staged writes, are the same directories with marks in them.
+//
+// Stored: varint size of the canonical part · canonical part · hints.
+// The canonical part alone is hashed, so it says what, never where:
+//   u8 header (1 directory, 2 chunk list; a run's: | 0x10 holds marks, | 0x20 replaces what is below)
+//   varint count · entries
+//   entry of a directory: text name · item;  of a chunk list: varint size · id
+//   item: u8 kind (| 0x80: replaces whatever was at the name) · by kind
+//     inline  varint size · bytes
+//     chunk   varint size · id
+//     list    varint size · id
+//     dir, marked dir   varint files · varint bytes · id
+//     gone    –
+//     append, join      varint parts · items
+// Hints, one for each id in the same order: varint 0 (same place as the one before) or 1 + pack's
+// number, zigzag offset relative to the end of the place before, varint length; in front of them
+// varint packs and their 16-byte names.
+//
+// A tree holds no marks, no empty directory but the root, and every file in the one form its content
+// allows: inline to 512 bytes, one chunk when it has one, a list otherwise.
+
+import { fromHex, toHex } from '../base/bytes.ts'
+import { compareUtf8 } from '../base/bytes.ts'
+import { ByteReader, ByteWriter, corrupt } from './codec.ts'
+import { ID_BYTES, sameId } from './ids.ts'
+import type { Place } from './pack.ts'
+
+export const INLINE = 0
+export const CHUNK = 1
+export const LIST = 2
+export const DIR = 3
+/** A directory of a run with marks somewhere below. */
+export const MARKED = 4
+export const GONE = 5
+/** Added to the end of the file as it is below. */
+export const APPEND = 6
+/** Put and then added to: the parts one after another. */
+export const JOIN = 7
+const REPLACES = 0x80
+
+export const INLINE_BYTES = 512
+
+const HEAD_DIR = 1
+const HEAD_LIST = 2
+const HEAD_MARKS = 0x10
+const HEAD_REPLACES = 0x20
+const NO_PARTS: readonly Item[] = []
+
+/** What stands at a name. */
+export class Item {
+  readonly kind: number
+  readonly sizeBytes: number
+  readonly files: number
+  /** The content of an inline file, or else the id, begins at `at` of `src`. */
+  readonly src: Uint8Array
+  readonly at: number
+  readonly place: Place | undefined
+  readonly parts: readonly Item[]
+  /** In runs: whatever the base has at the name goes, be it file or directory, without a conflict. */
+  readonly replaces: boolean
+
+  constructor(
+    kind: number,
+    sizeBytes: number,
+    files: number,
+    src: Uint8Array,
+    at: number,
+    place: Place | undefined,
+    parts: readonly Item[] = NO_PARTS,
+    replaces = false,
+  ) {
+    this.kind = kind
+    this.sizeBytes = sizeBytes
+    this.files = files
+    this.src = src
+    this.at = at
+    this.place = place
+    this.parts = parts
+    this.replaces = replaces
+  }
+
+  get isDir(): boolean {
+    return this.kind === DIR || this.kind === MARKED
+  }
+
+  /** A whole file, as trees hold them. */
+  get isFile(): boolean {
+    return this.kind <= LIST
+  }
+
+  get id(): string {
+    return toHex(this.src.subarray(this.at, this.at + ID_BYTES))
+  }
+
+  replacing(replaces: boolean): Item {
+    if (this.replaces === replaces) return this
+    const { kind, sizeBytes, files, src, at, place, parts } = this
+    return new Item(kind, sizeBytes, files, src, at, place, parts, replaces)
+  }
+}
+
+export const NOTHING: Uint8Array = new Uint8Array(0)
+export const TOMBSTONE = new Item(GONE, 0, 0, NOTHING, 0, undefined)
+
+export function inlineItem(bytes: Uint8Array): Item {
+  return new Item(INLINE, bytes.length, 1, bytes, 0, undefined)
+}
+
+export function idItem(
+  kind: number,
+  id: Uint8Array | string,
+  place: Place,
+  size: { sizeBytes: number; files?: number },
+): Item {
+  const src = typeof id === 'string' ? fromHex(id) : id
+  return new Item(kind, size.sizeBytes, size.files ?? 1, src, 0, place)
+}
+
+/** Same content. Both items are of trees. */
+export function sameItem(a: Item | undefined, b: Item | undefined): boolean {
+  if (a === b) return true
+  if (!a || !b || a.kind !== b.kind || a.sizeBytes !== b.sizeBytes) return false
+  if (a.kind !== INLINE) return sameId(a.src, a.at, b.src, b.at)
+  for (let i = 0; i < a.sizeBytes; i++) if (a.src[a.at + i] !== b.src[b.at + i]) return false
+  return true
+}
+
+/** A decoded directory; names[i] names items[i]. */
+export interface DirNode {
+  readonly names: readonly string[]
+  readonly items: readonly Item[]
+  readonly files: number
+  readonly sizeBytes: number
+  readonly marks: boolean
+  /** Only of a run's root: nothing of the base stays. */
+  readonly replaces: boolean
+}
+
+export const EMPTY_DIR: DirNode = {
+  names: [],
+  items: [],
+  files: 0,
+  sizeBytes: 0,
+  marks: false,
+  replaces: false,
+}
+
+export function dirNode(names: string[], items: Item[], replaces = false): DirNode {
+  let files = 0
+  let sizeBytes = 0
+  let marks = replaces
+  for (const item of items) {
+    files += item.files
+    sizeBytes += item.sizeBytes
+    if (item.kind >= MARKED || item.replaces) marks = true
+  }
+  return { names, items, files, sizeBytes, marks, replaces }
+}
+
+/** Memory of a decoded node, roughly, in bytes. */
+export function nodeWeight(items: number, storedBytes: number): number {
+  return items * 160 + storedBytes
+}
+
+/** The position of the first name not below `name`, from `from` on. */
+export function lowerBound(names: readonly string[], name: string, from = 0): number {
+  let low = from
+  let high = names.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareUtf8(names[middle] as string, name) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+export function childOf(node: DirNode, name: string): Item | undefined {
+  const i = lowerBound(node.names, name)
+  return node.names[i] === name ? node.items[i] : undefined
+}
+
+export interface EncodedNode {
+  readonly canonical: Uint8Array
+  /** What is stored: the canonical part with its hints. */
+  readonly stored: Uint8Array
+}
+
+export function encodeDir(node: DirNode): EncodedNode {
+  const out = new ByteWriter(64 + node.items.length * 64)
+  const hints = new HintWriter()
+  out.u8(HEAD_DIR | (node.marks ? HEAD_MARKS : 0) | (node.replaces ? HEAD_REPLACES : 0))
+  out.varint(node.items.length)
+  for (let i = 0; i < node.items.length; i++) {
+    out.text(node.names[i] as string)
+    encodeItem(out, hints, node.items[i] as Item)
+  }
+  return withHints(out, hints)
+}
+
+export function encodeList(chunks: readonly Item[]): EncodedNode {
+  const out = new ByteWriter(16 + chunks.length * 40)
+  const hints = new HintWriter()
+  out.u8(HEAD_LIST)
+  out.varint(chunks.length)
+  for (const chunk of chunks) {
+    out.varint(chunk.sizeBytes)
+    out.copy(chunk.src, chunk.at, ID_BYTES)
+    hints.add(chunk.place as Place)
+  }
+  return withHints(out, hints)
+}
+
+function encodeItem(out: ByteWriter, hints: HintWriter, item: Item): void {
+  out.u8(item.kind | (item.replaces ? REPLACES : 0))
+  if (item.kind === INLINE) {
+    out.varint(item.sizeBytes)
+    out.copy(item.src, item.at, item.sizeBytes)
+  } else if (item.kind <= MARKED) {
+    if (item.isDir) out.varint(item.files)
+    out.varint(item.sizeBytes)
+    out.copy(item.src, item.at, ID_BYTES)
+    hints.add(item.place as Place)
+  } else if (item.kind !== GONE) {
+    out.varint(item.parts.length)
+    for (const part of item.parts) encodeItem(out, hints, part)
+  }
+}
+
+/** @throws VarveError CORRUPT */
+export function decodeDir(stored: Uint8Array): DirNode {
+  const { reader, hints } = split(stored)
+  const head = reader.u8()
+  if ((head & 0x0f) !== HEAD_DIR || head > (HEAD_DIR | HEAD_MARKS | HEAD_REPLACES))
+    throw corrupt('a node is not a directory')
+  const count = reader.varint()
+  const names: string[] = []
+  const items: Item[] = []
+  for (let i = 0; i < count; i++) {
+    const name = reader.text()
+    names.push(name)
+    items.push(decodeItem(reader, hints, 0))
+  }
+  reader.end()
+  hints.end()
+  return dirNode(names, items, (head & HEAD_REPLACES) !== 0)
+}
+
+/** @throws VarveError CORRUPT */
+export function decodeList(stored: Uint8Array): Item[] {
+  const { reader, hints } = split(stored)
+  if (reader.u8() !== HEAD_LIST) throw corrupt('a node is not a chunk list')
+  const count = reader.varint()
+  const chunks: Item[] = []
+  for (let i = 0; i < count; i++) {
+    const sizeBytes = reader.varint()
+    const at = reader.skip(ID_BYTES)
+    chunks.push(new Item(CHUNK, sizeBytes, 1, reader.bytes, at, hints.next()))
+  }
+  reader.end()
+  hints.end()
+  return chunks
+}
+
+function decodeItem(reader: ByteReader, hints: HintReader, depth: number): Item {
+  const byte = reader.u8()
+  const kind = byte & ~REPLACES
+  const replaces = byte >= REPLACES
+  if (kind === INLINE) {
+    const size = reader.varint()
+    const at = reader.skip(size)
+    return new Item(kind, size, 1, reader.bytes, at, undefined, NO_PARTS, replaces)
+  }
+  if (kind <= MARKED) {
+    const files = kind >= DIR ? reader.varint() : 1
+    const size = reader.varint()
+    const at = reader.skip(ID_BYTES)
+    return new Item(kind, size, files, reader.bytes, at, hints.next(), NO_PARTS, replaces)
+  }
+  if (kind === GONE) return TOMBSTONE.replacing(replaces)
+  if (kind > JOIN || depth > 0) throw corrupt(`an entry is of the unknown kind ${kind}`)
+  const count = reader.varint()
+  const parts: Item[] = []
+  for (let i = 0; i < count; i++) parts.push(decodeItem(reader, hints, depth + 1))
+  return joined(kind, parts, replaces)
+}
+
+/** A mark that adds up parts. A join counts as the file it will become; an append adds bytes only. */
+export function joined(kind: number, parts: readonly Item[], replaces: boolean): Item {
+  const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0)
+  return new Item(kind, sizeBytes, kind === JOIN ? 1 : 0, NOTHING, 0, undefined, parts, replaces)
+}
+
+/** The canonical part of a stored node, to check its id with. @throws VarveError CORRUPT */
+export function canonicalPart(stored: Uint8Array): Uint8Array {
+  const reader = new ByteReader(stored)
+  const size = reader.varint()
+  const start = reader.skip(size)
+  return stored.subarray(start, start + size)
+}
+
+function withHints(out: ByteWriter, hints: HintWriter): EncodedNode {
+  const canonical = out.done()
+  const stored = new ByteWriter(canonical.length + hints.sizeBytes + 16)
+  stored.varint(canonical.length)
+  stored.copy(canonical, 0, canonical.length)
+  hints.writeTo(stored)
+  return { canonical, stored: stored.done() }
+}
+
+function split(stored: Uint8Array): { reader: ByteReader; hints: HintReader } {
+  const canonical = canonicalPart(stored)
+  const from = canonical.byteOffset - stored.byteOffset + canonical.length
+  return { reader: new ByteReader(canonical), hints: new HintReader(stored.subarray(from)) }
+}
+
+class HintWriter {
+  readonly #packs = new Map<string, number>()
+  readonly #out = new ByteWriter(64)
+  #last: Place | undefined
+
+  get sizeBytes(): number {
+    return this.#out.at + 8 + this.#packs.size * 16
+  }
+
+  add(place: Place): void {
+    const last = this.#last
+    if (last && (last === place || (last.offset === place.offset && last.pack === place.pack))) {
+      this.#out.u8(0)
+      return
+    }
+    let pack = this.#packs.get(place.pack)
+    if (pack === undefined) {
+      pack = this.#packs.size
+      this.#packs.set(place.pack, pack)
+    }
+    this.#out.varint(pack + 1)
+    this.#out.zigzag(place.offset - (last ? last.offset + last.length : 0))
+    this.#out.varint(place.length)
+    this.#last = place
+  }
+
+  writeTo(out: ByteWriter): void {
+    out.varint(this.#packs.size)
+    for (const pack of this.#packs.keys()) out.copy(fromHex(pack), 0, 16)
+    out.copy(this.#out.bytes, 0, this.#out.at)
+  }
+}
+
+class HintReader {
+  readonly #packs: string[] = []
+  readonly #reader: ByteReader
+  #last: Place | undefined
+
+  constructor(bytes: Uint8Array) {
+    this.#reader = new ByteReader(bytes)
+    const count = this.#reader.varint()
+    for (let i = 0; i < count; i++) {
+      const at = this.#reader.skip(16)
+      this.#packs.push(toHex(bytes.subarray(at, at + 16)))
+    }
+  }
+
+  next(): Place {
+    const last = this.#last
+    const code = this.#reader.varint()
+    if (code === 0) {
+      if (!last) throw corrupt('the first hint has none before it')
+      return last
+    }
+    const pack = this.#packs[code - 1]
+    const offset = this.#reader.zigzag() + (last ? last.offset + last.length : 0)
+    const length = this.#reader.varint()
+    if (pack === undefined || offset < 0) throw corrupt('a hint points nowhere')
+    this.#last = { pack, offset, length }
+    return this.#last
+  }
+
+  end(): void {
+    this.#reader.end()
+  }
+}

@@ -1,0 +1,252 @@
+// Hands chunks of work to workers that wait for one. It believes, from the log and the bell, which
+// numbers are ready; only the row decides, and a wrong belief costs one refused write.
+
+import type { Clock } from '../base/clock.ts'
+import { Signal } from '../base/async.ts'
+import type { Bus } from '../bus/bus.ts'
+import type { ChunkKey, PlannedDatum } from '../model/datum.ts'
+import { chunkKey } from '../model/datum.ts'
+import type { Job } from '../model/entities.ts'
+import type { TreeRef } from '../model/tree-ref.ts'
+import type { Tables } from '../tables/tables.ts'
+import type { Versions } from '../versions/versions.ts'
+import type { Board, ProjectBoard } from './board.ts'
+import { hearRings, ring } from './bell.ts'
+import { readChunk, readMeta } from './plan.ts'
+import type { PlanMeta } from './plan.ts'
+import { trouble } from './trouble.ts'
+import { BEATS } from './work.ts'
+import type { Lease, WorkRows } from './work.ts'
+
+/** A chunk in a worker's hands. */
+export interface Claimed extends ChunkKey, Lease {
+  readonly meta: PlanMeta
+  readonly outputBranch: string
+  readonly datums: readonly PlannedDatum[]
+}
+
+/** What names a claim again. */
+export type ClaimKey = ChunkKey & Lease
+
+interface JobWork {
+  readonly project: string
+  job: Job
+  meta: Promise<PlanMeta> | undefined
+  /** Believed ready, the next last. */
+  readonly ready: number[]
+  /** Tokens of rows that were claimed before. */
+  readonly tokens: Map<number, number>
+  /** Who holds what, as far as this server knows. */
+  readonly leased: Map<number, string>
+}
+
+const RESCAN_MS = 5_000
+
+export class WorkQueue {
+  readonly #board: Board
+  readonly #versions: Versions
+  readonly #rows: WorkRows
+  readonly #tables: Tables
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #jobs = new Map<string, JobWork>()
+  readonly #news = new Signal()
+  #version = 0
+
+  constructor(options: {
+    board: Board
+    versions: Versions
+    rows: WorkRows
+    tables: Tables
+    bus: Bus
+    clock: Clock
+  }) {
+    this.#board = options.board
+    this.#versions = options.versions
+    this.#rows = options.rows
+    this.#tables = options.tables
+    this.#bus = options.bus
+    this.#clock = options.clock
+  }
+
+  start(signal: AbortSignal): void {
+    const unlisten = this.#board.listen((board) => this.#see(board))
+    const bell = hearRings(this.#bus, (what) => {
+      if (what.kind === 'ready') this.#offer(what.chunk)
+      if (what.kind === 'done') this.#jobOf(what.chunk)?.leased.delete(what.chunk.n)
+    })
+    const rescan = async (): Promise<void> => {
+      while (!signal.aborted) {
+        await this.#clock.sleep(RESCAN_MS, signal)
+        if (!signal.aborted) await this.#rescan().catch((error) => trouble('look at work', error))
+      }
+      unlisten()
+      await bell.close()
+    }
+    void rescan()
+  }
+
+  #see(board: ProjectBoard): void {
+    for (const job of board.jobs.values()) {
+      const key = `${board.project}/${job.pipeline}=${job.commit.id}`
+      const known = this.#jobs.get(key)
+      if (known) {
+        known.job = job
+        continue
+      }
+      const ready = Array.from({ length: job.chunks }, (_, i) => job.chunks - 1 - i)
+      const { project } = board
+      const maps = { tokens: new Map<number, number>(), leased: new Map<number, string>() }
+      this.#jobs.set(key, { project, job, meta: undefined, ready, ...maps })
+      if (job.chunks > 0) this.#ring()
+    }
+    for (const [key, { project, job }] of this.#jobs)
+      if (project === board.project && !board.jobs.has(`${job.pipeline}=${job.commit.id}`))
+        this.#jobs.delete(key)
+  }
+
+  #jobOf(chunk: ChunkKey): JobWork | undefined {
+    return this.#jobs.get(`${chunk.project}/${chunk.pipeline}=${chunk.job}`)
+  }
+
+  #offer(chunk: ChunkKey): void {
+    const work = this.#jobOf(chunk)
+    if (!work || work.ready.includes(chunk.n)) return
+    work.leased.delete(chunk.n)
+    work.ready.push(chunk.n)
+    this.#ring()
+  }
+
+  #ring(): void {
+    this.#version++
+    this.#news.ring()
+  }
+
+  /** Waits up to `waitMs` for a chunk. */
+  async claim(worker: string, waitMs: number, signal: AbortSignal): Promise<Claimed | undefined> {
+    const deadline = this.#clock.monotonicMs() + waitMs
+    for (;;) {
+      const version = this.#version
+      const claimed = await this.#take(worker)
+      if (claimed) return claimed
+      const leftMs = deadline - this.#clock.monotonicMs()
+      if (leftMs <= 0 || signal.aborted) return undefined
+      if (version !== this.#version) continue
+      const awake = new AbortController()
+      const slept = this.#clock.sleep(leftMs, AbortSignal.any([signal, awake.signal]))
+      await Promise.race([this.#news.wait(), slept])
+      awake.abort()
+    }
+  }
+
+  async #take(worker: string): Promise<Claimed | undefined> {
+    for (const [key, work] of this.#jobs) {
+      for (;;) {
+        if (work.job.state !== 'running' || work.ready.length === 0) break
+        // Taken out at once, so that two who ask at the same time go for different chunks.
+        const n = work.ready.pop() as number
+        work.leased.set(n, worker)
+        const chunk = this.#chunk(work, n)
+        const meta = await this.#meta(work)
+        const cap = meta.spec.parallelismSpec?.constant
+        if (cap !== undefined && work.leased.size > cap) {
+          work.leased.delete(n)
+          work.ready.push(n)
+          break
+        }
+        const lease = await this.#lease(work, chunk, worker)
+        if (!lease) continue
+        // The next claim looks at another job first.
+        if (this.#jobs.delete(key)) this.#jobs.set(key, work)
+        try {
+          const datums = await readChunk(this.#versions.objects, work.job.plan, n)
+          return { ...chunk, ...lease, meta, outputBranch: work.job.commit.branch, datums }
+        } catch (error) {
+          await this.giveBack({ ...chunk, ...lease })
+          throw error
+        }
+      }
+    }
+    return undefined
+  }
+
+  #chunk(work: JobWork, n: number): ChunkKey {
+    return { project: work.project, pipeline: work.job.pipeline, job: work.job.commit.id, n }
+  }
+
+  #meta(work: JobWork): Promise<PlanMeta> {
+    work.meta ??= readMeta(this.#versions.objects, work.job.plan).catch((error: unknown) => {
+      work.meta = undefined
+      throw error
+    })
+    return work.meta
+  }
+
+  /** Undefined: it is not to be had; the belief about it is mended. */
+  async #lease(work: JobWork, chunk: ChunkKey, worker: string): Promise<Lease | undefined> {
+    for (;;) {
+      const token = work.tokens.get(chunk.n) ?? 0
+      const answer = await this.#rows.claim(chunk, worker, token)
+      if (answer === undefined) await this.#rows.make(chunk)
+      else if (!('state' in answer)) return answer as Lease
+      else if (answer.state === 'ready') work.tokens.set(chunk.n, answer.token ?? 0)
+      else {
+        if (answer.state === 'leased') work.leased.set(chunk.n, answer.owner ?? '')
+        else work.leased.delete(chunk.n)
+        return undefined
+      }
+    }
+  }
+
+  /** Rows that others re-opened, in case the bell was not heard. */
+  async #rescan(): Promise<void> {
+    for (const work of this.#jobs.values())
+      for (const n of work.leased.keys()) {
+        const chunk = this.#chunk(work, n)
+        const row = await this.#rows.get(chunk)
+        if (row?.state === 'ready' && work.leased.has(n)) this.#offer(chunk)
+        else if (row?.state === 'done' || row?.state === 'closed') work.leased.delete(n)
+      }
+    // A cap may have kept somebody waiting.
+    this.#ring()
+  }
+
+  /** Records that the worker lives; answers the claims that are no longer its own. */
+  async beat(worker: string, beat: number, keeps: readonly ClaimKey[]): Promise<ClaimKey[]> {
+    const names = JSON.stringify(keeps.map((keep) => `${chunkKey(keep)}:${keep.token}`))
+    await this.#tables.put(BEATS, [{ worker, beat, keeps: names }], beat)
+    return keeps.filter((keep) => {
+      const work = this.#jobOf(keep)
+      return work?.job.state !== 'running' || work.leased.get(keep.n) !== worker
+    })
+  }
+
+  /** Live only. */
+  progress(claim: ClaimKey, done: number, failed: number): void {
+    const { project, pipeline, job, n } = claim
+    void ring(this.#bus, { kind: 'progress', chunk: { project, pipeline, job, n }, done, failed })
+  }
+
+  /** Whether the result counts. */
+  async done(claim: ClaimKey, result: TreeRef): Promise<boolean> {
+    const { project, pipeline, job, n, owner, token } = claim
+    const chunk = { project, pipeline, job, n }
+    const counts = await this.#rows.done(chunk, { owner, token }, result)
+    this.#jobOf(claim)?.leased.delete(n)
+    if (counts) await ring(this.#bus, { kind: 'done', chunk })
+    // Under a cap the next chunk may go out now.
+    this.#ring()
+    return counts
+  }
+
+  async giveBack(claim: ClaimKey): Promise<void> {
+    const { project, pipeline, job, n, owner, token } = claim
+    const chunk = { project, pipeline, job, n }
+    const work = this.#jobOf(claim)
+    work?.tokens.set(n, token)
+    if (await this.#rows.reopen(chunk, { owner, token })) {
+      this.#offer(chunk)
+      await ring(this.#bus, { kind: 'ready', chunk })
+    }
+  }
+}

@@ -1,0 +1,182 @@
+// Follows the log: when the commit at the front of an output's queue has finished inputs, plans it and
+// proposes its job. Any number of schedulers may do so at once; the first plan that is recorded is the
+// one that everybody carries out.
+
+import type { Clock } from '../base/clock.ts'
+import { Semaphore, forEachLimit } from '../base/async.ts'
+import { isVarveError } from '../base/errors.ts'
+import type { JobInput } from '../model/datum.ts'
+import type { Branch, Commit, Job, Pipeline } from '../model/entities.ts'
+import { commitKey } from '../model/entities.ts'
+import type { Id } from '../model/id.ts'
+import type { PipelineSpec } from '../model/spec-pipeline.ts'
+import type { TreeRef } from '../model/tree-ref.ts'
+import type { Versions } from '../versions/versions.ts'
+import type { Board, ProjectBoard } from './board.ts'
+import { frontOf, jobKey } from './board.ts'
+import { writePlan } from './plan.ts'
+import type { PlanRequest, Planner } from './planner.ts'
+import { trouble } from './trouble.ts'
+import type { WorkRows } from './work.ts'
+
+const PLANS_AT_ONCE = 4
+const AGAIN_MS = 1_000
+
+export class Scheduler {
+  readonly #board: Board
+  readonly #versions: Versions
+  readonly #planner: Planner
+  readonly #rows: WorkRows
+  readonly #clock: Clock
+  readonly #ids: () => Id
+  readonly #planning = new Set<string>()
+  /** Commits about which an entry came while they were planned: looked at once more. */
+  readonly #missed = new Set<string>()
+  readonly #made = new Set<string>()
+  readonly #gate = new Semaphore(PLANS_AT_ONCE)
+  #signal: AbortSignal | undefined
+
+  constructor(options: {
+    board: Board
+    versions: Versions
+    planner: Planner
+    rows: WorkRows
+    clock: Clock
+    ids: () => Id
+  }) {
+    this.#board = options.board
+    this.#versions = options.versions
+    this.#planner = options.planner
+    this.#rows = options.rows
+    this.#clock = options.clock
+    this.#ids = options.ids
+  }
+
+  start(signal: AbortSignal): void {
+    this.#signal = signal
+    const unlisten = this.#board.listen((board) => this.#look(board))
+    signal.addEventListener('abort', unlisten, { once: true })
+  }
+
+  #look(board: ProjectBoard): void {
+    for (const pipeline of board.pipelines.values()) {
+      const front = frontOf(board, pipeline)
+      if (pipeline.state === 'running' && front?.state === 'queued' && !front.cause)
+        this.#begin(board, pipeline, front)
+    }
+    for (const job of board.jobs.values()) this.#carryOut(board, job)
+  }
+
+  #begin(board: ProjectBoard, pipeline: Pipeline, commit: Commit): void {
+    const key = `${board.project}/${commitKey(commit)}`
+    if (this.#signal?.aborted) return
+    if (this.#planning.has(key)) {
+      this.#missed.add(key)
+      return
+    }
+    this.#planning.add(key)
+    void this.#gate
+      .with(() => this.#plan(board.project, pipeline, commit))
+      .then(
+        () => this.#planning.delete(key),
+        async (error: unknown) => {
+          trouble(`plan the job of "${commitKey(commit)}"`, error)
+          await this.#clock.sleep(AGAIN_MS, this.#signal)
+          this.#planning.delete(key)
+          this.#missed.add(key)
+        },
+      )
+      .then(() => {
+        if (this.#missed.delete(key)) this.#look(board)
+      })
+  }
+
+  async #plan(project: string, pipeline: Pipeline, commit: Commit): Promise<void> {
+    const inputs = await jobInputs(this.#versions, project, pipeline, commit)
+    if (!inputs) return
+    const draft = await this.#planner.draft(
+      await planRequest(this.#versions, project, pipeline, inputs),
+    )
+    const plan = await writePlan(this.#versions.objects, draft)
+    const { chunks, codeKey, run, reuse, total } = draft.meta
+    const { repo, branch, id } = commit
+    try {
+      await this.#versions.propose(
+        project,
+        [
+          {
+            op: 'job.started',
+            commit: { repo, branch, id },
+            plan,
+            chunks,
+            codeKey,
+            planned: { run, reuse, total },
+          },
+        ],
+        { id: this.#ids(), principal: 'varve:scheduler' },
+      )
+    } catch (error) {
+      // Another scheduler was first, or the commit ended meanwhile.
+      if (!isVarveError(error, 'STALE_STATE')) throw error
+    }
+  }
+
+  /** Rows of a recorded plan, whoever planned it; any number of times. */
+  #carryOut(board: ProjectBoard, job: Job): void {
+    const key = `${board.project}/${jobKey(job)}`
+    if (this.#made.has(key) || job.state !== 'running') return
+    this.#made.add(key)
+    const chunk = { project: board.project, pipeline: job.pipeline, job: job.commit.id }
+    const numbers = Array.from({ length: job.chunks }, (_, n) => n)
+    void forEachLimit(numbers, 16, (n) => this.#rows.make({ ...chunk, n })).catch((error) => {
+      trouble(`make the work of "${jobKey(job)}"`, error)
+      this.#made.delete(key)
+    })
+  }
+}
+
+/** The finished commits a job reads; undefined while one is not finished. */
+export async function jobInputs(
+  versions: Versions,
+  project: string,
+  pipeline: Pick<Pipeline, 'spec'>,
+  commit: Pick<Commit, 'provenance'>,
+): Promise<JobInput[] | undefined> {
+  const { pfs } = (pipeline.spec as unknown as PipelineSpec).input
+  const from = commit.provenance.find(
+    (each) => each.repo === pfs.repo && each.branch === pfs.branch,
+  )
+  const input = from && (await versions.commit(project, from))
+  if (!input || input.state !== 'finished' || !input.root) return undefined
+  return [jobInput(project, pfs, input.id, input.root)]
+}
+
+export function jobInput(
+  project: string,
+  pfs: PipelineSpec['input']['pfs'],
+  commit: Id,
+  root: TreeRef,
+): JobInput {
+  const { name, repo, branch, glob } = pfs
+  return { name, project, repo, branch, commit, root, glob, emptyFiles: pfs.emptyFiles === true }
+}
+
+/** A plan stands on the head of the output branch: the newest good commit, if a job made it. */
+export async function planRequest(
+  versions: Versions,
+  project: string,
+  pipeline: Pick<Pipeline, 'name' | 'version' | 'spec' | 'output'>,
+  inputs: readonly JobInput[],
+): Promise<PlanRequest> {
+  const branch: Branch | undefined = await versions.branch(project, pipeline.output)
+  const head = branch?.head
+  const job = head && (await versions.job(project, pipeline.name, head.id))
+  return {
+    project,
+    pipeline: pipeline.name,
+    pipelineVersion: pipeline.version,
+    spec: pipeline.spec as unknown as PipelineSpec,
+    inputs,
+    parent: job && head.root && job.state === 'finished' ? { job, root: head.root } : null,
+  }
+}

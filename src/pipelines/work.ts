@@ -1,0 +1,150 @@
+// Rows of work: one partition for each chunk of a job.
+//
+//   ready(token) → leased(owner, token + 1) → done(result)
+//                         └→ ready(token)       when its owner was not seen for a while, or gave it back
+//   ready | leased → closed                     the job was stopped
+//
+// The row is the result: what is done stays done, and only the lease that stands can make it so. A
+// token rises at each claim, so each condition holds at most once. Rows are made from the recorded
+// plan, insert-if-absent, by anyone.
+
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import { toHex } from '../base/bytes.ts'
+import { defineTable } from '../tables/schema.ts'
+import type { PartitionOf, RowOf } from '../tables/schema.ts'
+import { settle } from '../tables/settle.ts'
+import type { Tables } from '../tables/tables.ts'
+import type { ChunkKey } from '../model/datum.ts'
+import type { TreeRef } from '../model/tree-ref.ts'
+
+export const WORK = defineTable({
+  name: 'work',
+  kind: 'guarded',
+  partition: ['project', 'pipeline', 'job', 'n'],
+  clustering: [],
+  columns: {
+    project: 'text',
+    pipeline: 'text',
+    job: 'text',
+    n: 'int',
+    state: 'text',
+    owner: 'text',
+    token: 'int',
+    result: 'text',
+    write_id: 'text',
+  },
+})
+
+/** A worker's one heartbeat row names all it keeps. The version of a row is its beat. */
+export const BEATS = defineTable({
+  name: 'beats',
+  kind: 'facts',
+  partition: ['worker'],
+  clustering: [],
+  columns: { worker: 'text', beat: 'int', keeps: 'text' },
+  ttlSeconds: 86_400,
+})
+
+export type WorkRow = RowOf<typeof WORK>
+
+/** The lease of a claimed chunk. */
+export interface Lease {
+  readonly owner: string
+  readonly token: number
+}
+
+export interface WorkOptions {
+  readonly tables: Tables
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class WorkRows {
+  readonly #options: WorkOptions
+
+  constructor(options: WorkOptions) {
+    this.#options = options
+  }
+
+  /** As it stands; undefined: nobody made it yet. */
+  get(key: ChunkKey): Promise<WorkRow | undefined> {
+    return this.#options.tables.get(WORK, partition(key))
+  }
+
+  /** Makes the row if there is none. */
+  async make(key: ChunkKey): Promise<void> {
+    await this.#write(key, 'absent', { state: 'ready', token: 0 })
+  }
+
+  /**
+   * Takes a chunk that is believed ready with this token. The lease, or the row as it stands
+   * (undefined: there is none).
+   */
+  async claim(key: ChunkKey, owner: string, token: number): Promise<Lease | WorkRow | undefined> {
+    const refused = await this.#write(
+      key,
+      { state: 'ready', token },
+      { state: 'leased', owner, token: token + 1 },
+    )
+    return refused === null ? { owner, token: token + 1 } : refused
+  }
+
+  /** Whether the result counts. Asking again after a yes is a yes. */
+  async done(key: ChunkKey, lease: Lease, result: TreeRef): Promise<boolean> {
+    const refused = await this.#write(
+      key,
+      { state: 'leased', ...lease },
+      { state: 'done', ...lease, result },
+    )
+    return refused === null || (refused?.state === 'done' && refused.result === result)
+  }
+
+  /** Ready for others again. */
+  async reopen(key: ChunkKey, lease: Lease): Promise<boolean> {
+    const refused = await this.#write(
+      key,
+      { state: 'leased', ...lease },
+      { state: 'ready', token: lease.token },
+    )
+    return refused === null
+  }
+
+  /** No result comes any more, unless there is one: then that. */
+  async close(key: ChunkKey): Promise<TreeRef | undefined> {
+    for (;;) {
+      const row = await this.get(key)
+      if (row?.state === 'done') return row.result as TreeRef
+      if (row?.state === 'closed') return undefined
+      const is = row ? { state: row.state, token: row.token } : 'absent'
+      const refused = await this.#write(key, is, { state: 'closed', token: row?.token ?? 0 })
+      if (refused === null) return undefined
+    }
+  }
+
+  /** Null when it was written, else what stands. */
+  async #write(
+    key: ChunkKey,
+    is: 'absent' | Partial<WorkRow>,
+    values: Partial<WorkRow>,
+  ): Promise<WorkRow | null | undefined> {
+    const { tables, clock, random } = this.#options
+    const where = partition(key)
+    const outcome = await settle(
+      tables,
+      WORK,
+      {
+        partition: where,
+        expect: { key: where, is },
+        put: [{ ...values, ...where }],
+        writeId: toHex(random.bytes(16)),
+      },
+      { clock, random },
+    )
+    return outcome.kind === 'applied' ? null : outcome.current
+  }
+}
+
+function partition(key: ChunkKey): PartitionOf<typeof WORK> {
+  return { project: key.project, pipeline: key.pipeline, job: key.job, n: key.n }
+}

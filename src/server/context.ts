@@ -1,0 +1,44 @@
+// What the handlers of all nouns stand on.
+
+import type { Clock } from '../base/clock.ts'
+import type { Egresses } from '../egress/status.ts'
+import type { EgressPut, SpoutPut } from '../model/ops.ts'
+import type { Id } from '../model/id.ts'
+import type { Pipelines } from '../pipelines/service.ts'
+import type { Spouts } from '../spouts/status.ts'
+import type { VersionEntry, Versions } from '../versions/versions.ts'
+import type { EventView } from '../api/events.ts'
+import type { Tails } from './tail.ts'
+
+/** Reads the documents of streams; the registry of connectors is behind it. */
+export interface StreamDocuments {
+  /** @throws VarveError INVALID_SPEC, INVALID_OPTION, INVALID_REF */
+  spoutPut(document: Readonly<Record<string, unknown>>): SpoutPut
+  /** @throws VarveError INVALID_SPEC, INVALID_OPTION, INVALID_REF */
+  egressPut(document: Readonly<Record<string, unknown>>): EgressPut
+}
+
+/** The public events of one entry, in order; a pure function. */
+export type EventsOf = (project: string, entry: VersionEntry) => readonly EventView[]
+
+export interface Services {
+  readonly versions: Versions
+  readonly pipelines: Pipelines
+  readonly spouts: Spouts
+  readonly egresses: Egresses
+  readonly documents: StreamDocuments
+  readonly eventsOf: EventsOf
+  readonly clock: Clock
+  readonly ids: () => Id
+  readonly version: string
+  /** Resolves when the server can serve; throws what is in the way. */
+  readonly ready?: () => Promise<void>
+  /** The text of /metrics. */
+  readonly metrics?: () => Promise<string>
+  /** Largest content of one file or archive, in bytes; default 1 TiB. */
+  readonly maxUploadBytes?: number
+}
+
+export interface Context extends Services {
+  readonly tails: Tails
+}

@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto'
+import type { DiffLine, FileView, PutResult } from '../../api/files.ts'
+import { readTar, writeTar } from '../../api/tar.ts'
+import { utf8 } from '../../base/bytes.ts'
+import { VarveError } from '../../base/errors.ts'
+import type { Commit } from '../../model/entities.ts'
+import { parseName } from '../../model/name.ts'
+import type { Path } from '../../model/path.ts'
+import { joinPath, parseFilePath, parsePath } from '../../model/path.ts'
+import type { TreeRef } from '../../model/tree-ref.ts'
+import type { FileEntry, TreeEntry, TreeWriter } from '../../objects/objects.ts'
+import type { Request } from '../../versions/versions.ts'
+import type { Handlers } from '../call.ts'
+import type { Context } from '../context.ts'
+import { missing, refOf, requireRepo } from '../find.ts'
+import { contentHeaders, sendRange } from '../range.ts'
+import { fileView } from '../views.ts'
+
+type Files = Pick<
+  Handlers,
+  | 'GET /projects/:project/repos/:repo/commits/:ref/file'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/files'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/stat'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/ls'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/glob'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/diff'
+  | 'PUT /projects/:project/repos/:repo/branches/:branch/file'
+  | 'PUT /projects/:project/repos/:repo/branches/:branch/files'
+  | 'DELETE /projects/:project/repos/:repo/branches/:branch/file'
+>
+
+interface At {
+  readonly project: string
+  readonly repo: string
+  readonly ref: string
+}
+
+export function fileHandlers({ versions }: Context): Files {
+  const { objects } = versions
+
+  async function rootAt({ project, repo, ref }: At): Promise<TreeRef> {
+    const commit = await versions.resolve(project, refOf(repo, ref))
+    if (commit.root !== null) return commit.root
+    throw new VarveError(
+      'NOT_FOUND_PATH',
+      `cannot read "${repo}@${ref}": the commit is ${commit.state} and holds no files`,
+    )
+  }
+
+  async function entryAt(at: At, root: TreeRef, path: Path): Promise<TreeEntry> {
+    const entry = await objects.stat(root, path)
+    if (entry) return entry
+    const parent = parsePath(path.slice(0, Math.max(0, path.lastIndexOf('/'))))
+    const names: string[] = []
+    for await (const one of objects.list(root, parent, { limit: 1000 })) names.push(one.path)
+    throw missing('NOT_FOUND_PATH', 'path', `${at.repo}@${at.ref}:/${path}`, names)
+  }
+
+  /** Into the open commit of the branch if there is one, else as a commit of its own. */
+  async function write(
+    params: { readonly project: string; readonly repo: string; readonly branch: string },
+    message: string | undefined,
+    request: Request,
+    work: (writer: TreeWriter) => Promise<{ files: number; bytes: number }>,
+  ): Promise<PutResult> {
+    const { project, repo } = params
+    await requireRepo(versions, project, repo)
+    const key = { repo, branch: parseName('branch', params.branch) }
+    let written = { files: 0, bytes: 0 }
+    const doWork = async (writer: TreeWriter): Promise<void> => {
+      written = await work(writer)
+    }
+    const open = await versions.openCommit(project, key)
+    if (open) {
+      await versions.stageFiles(project, open, doWork)
+      return { ...key, commit: open.id, finished: false, ...written }
+    }
+    const note = message ? await objects.putBytes(utf8(message)) : null
+    const commit = await versions.commitFiles(project, key, doWork, request, { note })
+    return { ...key, commit: commit.id, finished: true, ...written }
+  }
+
+  async function parentRoot(project: string, commit: Commit): Promise<TreeRef | null> {
+    const { repo, branch, parent } = commit
+    if (parent === null) return null
+    const row =
+      (await versions.commit(project, { repo, branch, id: parent })) ??
+      (await versions.commitSet(project, parent)).find((one) => one.repo === repo)
+    return row?.root ?? null
+  }
+
+  return {
+    'GET /projects/:project/repos/:repo/commits/:ref/file': async ({ params, query, headers }) => {
+      const root = await rootAt(params)
+      const entry = await entryAt(params, root, parseFilePath(query.path))
+      if (entry.kind === 'dir')
+        throw new VarveError('INVALID_PATH', `cannot send "${entry.path}": it is a directory`)
+      return sendRange({
+        sizeBytes: entry.sizeBytes,
+        etag: `"${entry.digest}"`,
+        headers,
+        extra: contentHeaders(entry.path, query.download ?? false),
+        read: (range) => objects.readEntry(entry, range),
+      })
+    },
+
+    'GET /projects/:project/repos/:repo/commits/:ref/files': async ({ params, query }) => {
+      const root = await rootAt(params)
+      const base = parsePath(query.path ?? '')
+      if (base !== '') await entryAt(params, root, base)
+      async function* files(): AsyncGenerator<{
+        path: string
+        sizeBytes: number
+        content: AsyncIterable<Uint8Array>
+      }> {
+        for await (const entry of objects.walk(root, base)) {
+          const path = base === '' || entry.path === base ? entry.path : entry.path.slice(base.length + 1)
+          yield { path, sizeBytes: entry.sizeBytes, content: objects.readEntry(entry) }
+        }
+      }
+      return { content: writeTar(files()), contentType: 'application/x-tar' }
+    },
+
+    'GET /projects/:project/repos/:repo/commits/:ref/stat': async ({ params, query }) =>
+      fileView(await entryAt(params, await rootAt(params), parsePath(query.path))),
+
+    'GET /projects/:project/repos/:repo/commits/:ref/ls': async function* ({ params, query }) {
+      const root = await rootAt(params)
+      const path = parsePath(query.path ?? '')
+      const entry = path === '' ? undefined : await entryAt(params, root, path)
+      if (entry?.kind === 'file') return yield fileView(entry)
+      const { after, limit } = query
+      yield* viewed(
+        objects.list(root, path, {
+          ...(after === undefined ? {} : { after }),
+          ...(limit === undefined ? {} : { limit }),
+        }),
+      )
+    },
+
+    'GET /projects/:project/repos/:repo/commits/:ref/glob': async function* ({ params, query }) {
+      const root = await rootAt(params)
+      let left = query.limit ?? Infinity
+      for await (const entry of objects.glob(root, query.pattern)) {
+        if (left-- <= 0) return
+        yield fileView(entry)
+      }
+    },
+
+    'GET /projects/:project/repos/:repo/commits/:ref/diff': async function* ({ params, query }) {
+      const { project, repo, ref } = params
+      const commit = await versions.resolve(project, refOf(repo, ref))
+      const older =
+        query.from === undefined
+          ? await parentRoot(project, commit)
+          : await rootAt({ project, repo, ref: query.from })
+      let left = query.limit ?? Infinity
+      const newer = await rootAt(params)
+      for await (const change of objects.diff(older, newer, parsePath(query.path ?? ''))) {
+        if (left-- <= 0) return
+        yield diffLine(change)
+      }
+    },
+
+    'PUT /projects/:project/repos/:repo/branches/:branch/file': async (call) => {
+      const path = parseFilePath(call.query.path)
+      return write(call.params, call.query.message, call.request, async (writer) => {
+        if (call.query.append) {
+          const counted = hashed(call.body)
+          await writer.append(path, counted.content)
+          call.sign(counted.digest())
+          return { files: 1, bytes: counted.sizeBytes() }
+        }
+        const entry = await writer.put(path, call.body)
+        call.sign(entry.digest)
+        return { files: 1, bytes: entry.sizeBytes }
+      })
+    },
+
+    'PUT /projects/:project/repos/:repo/branches/:branch/files': async (call) => {
+      const base = parsePath(call.query.path ?? '')
+      return write(call.params, call.query.message, call.request, async (writer) => {
+        const sum = { files: 0, bytes: 0 }
+        for await (const file of readTar(call.body)) {
+          const path = parseFilePath(file.path.replace(/^\.\//, ''))
+          const entry = await writer.put(base === '' ? path : parsePath(joinPath(base, path)), file.content)
+          call.sign(`${entry.path} ${entry.digest}`)
+          sum.files++
+          sum.bytes += entry.sizeBytes
+        }
+        if (sum.files === 0)
+          throw new VarveError('INVALID_OPTION', 'cannot commit the archive: it holds no file')
+        return sum
+      })
+    },
+
+    'DELETE /projects/:project/repos/:repo/branches/:branch/file': async (call) => {
+      const { project, repo, branch } = call.params
+      const path = parsePath(call.query.path)
+      if (!(await versions.openCommit(project, { repo, branch }))) {
+        const at = { project, repo, ref: branch }
+        await entryAt(at, await rootAt(at), path)
+      }
+      return write(call.params, call.query.message, call.request, async (writer) => {
+        await writer.delete(path)
+        return { files: 1, bytes: 0 }
+      })
+    },
+  }
+}
+
+async function* viewed(entries: AsyncIterable<TreeEntry>): AsyncGenerator<FileView> {
+  for await (const entry of entries) yield fileView(entry)
+}
+
+function diffLine(change: {
+  readonly path: Path
+  readonly old: FileEntry | undefined
+  readonly new: FileEntry | undefined
+}): DiffLine {
+  const side = (entry: FileEntry | undefined): DiffLine['old'] =>
+    entry ? { bytes: entry.sizeBytes, digest: entry.digest } : null
+  return {
+    path: change.path,
+    change: change.old ? (change.new ? 'changed' : 'deleted') : 'added',
+    old: side(change.old),
+    new: side(change.new),
+  }
+}
+
+/** Passes chunks on, and knows their digest and number of bytes afterwards. */
+function hashed(source: AsyncIterable<Uint8Array>): {
+  content: AsyncIterable<Uint8Array>
+  digest: () => string
+  sizeBytes: () => number
+} {
+  const hash = createHash('sha256')
+  let size = 0
+  async function* content(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      hash.update(chunk)
+      size += chunk.length
+      yield chunk
+    }
+  }
+  return { content: content(), digest: () => hash.digest('hex'), sizeBytes: () => size }
+}

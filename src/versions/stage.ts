@@ -1,0 +1,134 @@
+// Staged runs of open commits: what an author has put and been told is safe, before it is a commit.
+//
+// Invariants:
+//  - a run is added only "if open and n = k", in one conditional write with the guard's n = k + 1;
+//  - closing comes first: once the guard says `closing`, n stands for ever, so whoever merges rows
+//    0 … n−1 merges every put that was acknowledged, however many finish it and however often.
+
+import type { CommitKey } from '../model/entities.ts'
+import { commitKey } from '../model/entities.ts'
+import type { TreeRef } from '../model/tree-ref.ts'
+import { assert } from '../base/assert.ts'
+import { toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { VarveError } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
+import { backoffMs } from '../base/retry.ts'
+import type { RowOf } from '../tables/schema.ts'
+import { settle } from '../tables/settle.ts'
+import type { Tables } from '../tables/tables.ts'
+import { GUARD, RUNS } from './tables.ts'
+
+export interface Staged {
+  /** The tree the authors of the runs saw. */
+  readonly base: TreeRef | null
+  readonly runs: readonly TreeRef[]
+}
+
+interface Guard {
+  readonly state: 'open' | 'closing'
+  readonly n: number
+  readonly base: TreeRef | null
+}
+
+const BACKOFF = { firstMs: 2, maxMs: 250 }
+
+export class Stage {
+  readonly #tables: Tables
+  readonly #guests: { readonly clock: Clock; readonly random: Random }
+
+  constructor(options: { tables: Tables; clock: Clock; random: Random }) {
+    this.#tables = options.tables
+    this.#guests = options
+  }
+
+  /**
+   * The tree to write on: the one of the first author, who found `base`.
+   * @throws VarveError NOT_OPEN
+   */
+  async begin(project: string, commit: CommitKey, base: TreeRef | null): Promise<TreeRef | null> {
+    return (await this.#guard(project, commit, { state: 'open', n: 0, base }, true)).base
+  }
+
+  /** The run is part of the commit when this returns. @throws VarveError NOT_OPEN */
+  async add(project: string, commit: CommitKey, run: TreeRef): Promise<void> {
+    let guard = await this.#guard(project, commit, { state: 'open', n: 0, base: null }, true)
+    for (let attempt = 0; ; attempt++) {
+      const changed = await this.#change(project, commit, guard, { ...guard, n: guard.n + 1 }, run)
+      if (changed === guard) return
+      if (changed.state !== 'open') throw notOpen(commit)
+      guard = changed
+      await this.#guests.clock.sleep(backoffMs(BACKOFF, attempt, this.#guests.random))
+    }
+  }
+
+  /** Closes it to authors; what was staged, in order. Repeat as often as you like. */
+  async close(project: string, commit: CommitKey, base: TreeRef | null): Promise<Staged> {
+    let guard = await this.#guard(project, commit, { state: 'closing', n: 0, base }, false)
+    while (guard.state === 'open') {
+      const closing: Guard = { ...guard, state: 'closing' }
+      const changed = await this.#change(project, commit, guard, closing)
+      guard = changed === guard ? closing : changed
+    }
+    const partition = { project, commit_key: commitKey(commit) }
+    const runs: TreeRef[] = []
+    for (let row = 0; row < guard.n; row++) {
+      const staged = await this.#tables.get(RUNS, { ...partition, row }, { serial: true })
+      assert(staged?.run, () => `run ${row} of ${guard.n} of "${commitKey(commit)}" is missing`)
+      runs.push(staged.run as TreeRef)
+    }
+    return { base: guard.base, runs }
+  }
+
+  /** The guard as it stands, made as `first` if there is none yet. */
+  async #guard(project: string, commit: CommitKey, first: Guard, open: boolean): Promise<Guard> {
+    const key = { project, commit_key: commitKey(commit), row: GUARD }
+    const stored = await this.#tables.get(RUNS, key, { serial: true })
+    const guard = stored ? guardOf(stored) : await this.#change(project, commit, undefined, first)
+    if (open && guard.state !== 'open') throw notOpen(commit)
+    return guard
+  }
+
+  /** `from` itself (or `to`, from nothing) if the change stands, else the guard that stood against it. */
+  async #change(
+    project: string,
+    commit: CommitKey,
+    from: Guard | undefined,
+    to: Guard,
+    run?: TreeRef,
+  ): Promise<Guard> {
+    const partition = { project, commit_key: commitKey(commit) }
+    const put = [
+      { ...partition, row: GUARD, state: to.state, n: to.n, closed: 0, base: to.base ?? '' },
+    ]
+    const outcome = await settle(
+      this.#tables,
+      RUNS,
+      {
+        partition,
+        expect: {
+          key: { ...partition, row: GUARD },
+          is: from ? { state: from.state, n: from.n } : 'absent',
+        },
+        put: run && from ? [...put, { ...partition, row: from.n, run }] : put,
+        writeId: toHex(this.#guests.random.bytes(16)),
+      },
+      this.#guests,
+    )
+    if (outcome.kind === 'applied') return from ?? to
+    assert(outcome.current, () => `the guard of "${commitKey(commit)}" went away`)
+    return guardOf(outcome.current)
+  }
+}
+
+function guardOf(row: RowOf<typeof RUNS>): Guard {
+  return {
+    state: row.state === 'open' ? 'open' : 'closing',
+    n: row.n ?? 0,
+    base: row.base ? (row.base as TreeRef) : null,
+  }
+}
+
+export function notOpen(commit: CommitKey): VarveError {
+  return new VarveError('NOT_OPEN', `cannot write to "${commitKey(commit)}": it is not open`)
+}
