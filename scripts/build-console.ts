@@ -18,7 +18,10 @@ export function hashOfSources(root: string = ROOT): string {
       .map((entry) => relative(root, join(entry.parentPath, entry.name))),
   )
   for (const file of [...files.sort(), 'package-lock.json'])
-    hash.update(`${file}\0`).update(readFileSync(join(root, file))).update('\0')
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(root, file)))
+      .update('\0')
   return hash.digest('hex')
 }
 
@@ -30,10 +33,19 @@ export async function buildConsole(force = false): Promise<boolean> {
   // Built aside and moved into place, so that a server beside us never serves half a page.
   const aside = `${TARGET}.${process.pid}`
   const { build } = await import('vite')
-  await build({
-    configFile: join(ROOT, 'src/console/vite.config.ts'),
-    build: { outDir: aside, emptyOutDir: true },
-  })
+  // A test runner says NODE_ENV=test, and React would come in its development build.
+  const environment = process.env['NODE_ENV']
+  process.env['NODE_ENV'] = 'production'
+  try {
+    await build({
+      configFile: join(ROOT, 'src/console/vite.config.ts'),
+      mode: 'production',
+      build: { outDir: aside, emptyOutDir: true },
+    })
+  } finally {
+    if (environment === undefined) delete process.env['NODE_ENV']
+    else process.env['NODE_ENV'] = environment
+  }
   writeFileSync(join(aside, '.stamp'), hash)
   rmSync(TARGET, { recursive: true, force: true })
   renameSync(aside, TARGET)

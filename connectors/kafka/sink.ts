@@ -17,7 +17,8 @@ import type {
   SinkRecord,
   Trouble,
 } from '../../src/connector/mod.ts'
-import { SINK_OPTIONS, kafkaOptions } from './options.ts'
+import type { SINK_OPTIONS } from './options.ts'
+import { kafkaOptions } from './options.ts'
 
 export class KafkaSink implements Sink {
   readonly #connection: KafkaConnection

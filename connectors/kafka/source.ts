@@ -18,7 +18,8 @@ import type {
   SourceRecord,
   Trouble,
 } from '../../src/connector/mod.ts'
-import { SOURCE_OPTIONS, kafkaOptions } from './options.ts'
+import type { SOURCE_OPTIONS } from './options.ts'
+import { kafkaOptions } from './options.ts'
 
 /** How often new partitions are looked for. */
 const LOOK_EVERY_MS = 30_000

@@ -18,9 +18,7 @@ export const DatumInfo = Type.Object({
   state: oneOf(DATUM_STATES),
   why: Type.String({ description: 'Why it ran, or why it did not' }),
   job: CommitId,
-  inputs: listOf(
-    Type.Object({ name: Type.String(), path: Type.String(), digest: Type.String() }),
-  ),
+  inputs: listOf(Type.Object({ name: Type.String(), path: Type.String(), digest: Type.String() })),
   attempts: Type.Integer(),
   exit: nullable(
     Type.Object({

@@ -39,9 +39,7 @@ const ExplanationShape = Type.Unsafe<Explanation>(
       }),
     ),
     inputs: Type.Array(Json, { description: 'Of the same shape' }),
-    feed: nullable(
-      mapOf(Type.Object({ from: nullable(Type.String()), to: Type.String() })),
-    ),
+    feed: nullable(mapOf(Type.Object({ from: nullable(Type.String()), to: Type.String() }))),
     set: Type.String(),
   }),
 )

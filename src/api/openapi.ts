@@ -67,7 +67,9 @@ function operation(route: Route): Record<string, unknown> {
       [route.answer === 'none' ? '204' : '200']: answer(route.answer),
       default: {
         description: 'A problem, with a code of the error table',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        content: {
+          'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
+        },
       },
     },
   }
@@ -107,8 +109,7 @@ function answer(kind: Answer): Record<string, unknown> {
     return { description: 'Text', content: { 'text/plain': { schema: { type: 'string' } } } }
   if (kind === 'bytes')
     return { description: 'The content', content: { 'application/octet-stream': STREAM } }
-  if (kind === 'tar')
-    return { description: 'An archive', content: { 'application/x-tar': STREAM } }
+  if (kind === 'tar') return { description: 'An archive', content: { 'application/x-tar': STREAM } }
   if ('json' in kind)
     return { description: 'The answer', content: { 'application/json': { schema: kind.json } } }
   if ('lines' in kind)

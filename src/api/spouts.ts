@@ -76,4 +76,3 @@ export const deleteSpout = defineRoute({
   summary: 'Delete a spout; what it committed stays',
   answer: 'none',
 })
-

@@ -141,7 +141,9 @@ function parseHeader(block: Uint8Array): { path: string; sizeBytes: number; type
 function octal(block: Uint8Array, at: number, length: number): number {
   const field = block.subarray(at, at + length)
   if (((field[0] as number) & 0x80) !== 0) {
-    const value = field.slice(1).reduce((sum, byte) => sum * 256 + byte, (field[0] as number) & 0x7f)
+    const value = field
+      .slice(1)
+      .reduce((sum, byte) => sum * 256 + byte, (field[0] as number) & 0x7f)
     if (!Number.isSafeInteger(value)) throw refuse('a size is too large')
     return value
   }
@@ -152,7 +154,7 @@ function octal(block: Uint8Array, at: number, length: number): number {
 
 function parsePax(body: Uint8Array): { path?: string; size?: number } {
   const found: { path?: string; size?: number } = {}
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const space = body.indexOf(32, at)
     const length = Number(text(body.subarray(at, Math.max(at, space))))
     if (space < 0 || !Number.isInteger(length) || length <= space - at || at + length > body.length)
@@ -244,7 +246,8 @@ class Input {
   }
 
   async skipTo(end: number): Promise<void> {
-    while (this.at < end) if (!(await this.#some(end - this.at))) throw refuse('it ends in the middle')
+    while (this.at < end)
+      if (!(await this.#some(end - this.at))) throw refuse('it ends in the middle')
   }
 
   async close(): Promise<void> {

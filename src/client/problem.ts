@@ -11,7 +11,11 @@ export async function problemOf(response: Response): Promise<VarveError> {
     return fromProblem(JSON.parse(text) as Problem)
   } catch {
     const code: ErrorCode =
-      response.status === 401 ? 'UNAUTHENTICATED' : response.status < 500 ? 'INTERNAL' : 'UNAVAILABLE'
+      response.status === 401
+        ? 'UNAUTHENTICATED'
+        : response.status < 500
+          ? 'INTERNAL'
+          : 'UNAVAILABLE'
     return new VarveError(
       code,
       `cannot use the answer of "${response.url}": it is ${response.status}, not one of Varve`,

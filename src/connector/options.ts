@@ -39,8 +39,8 @@ export type OptionValues<S extends OptionSpecs> = {
 
 /**
  * Checks what a person wrote against the declaration and fills in defaults.
- * @param where what the options are of, for messages: `source.kafka`
- * @throws VarveError INVALID_OPTION: the option, what was found, the nearest name
+ * @param where what the options are of, without a dot: `kafka`
+ * @throws VarveError INVALID_OPTION with details {option}: what was found, the nearest name
  */
 export function readOptions<S extends OptionSpecs>(
   specs: S,
@@ -122,7 +122,7 @@ export function describeOptions(specs: OptionSpecs): string[] {
   })
 }
 
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -130,6 +130,9 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
+/** `where` is `<whose>.<option>`; the option goes into the details too, for a place in a document. */
 function refuse(where: string, why: string): VarveError {
-  return new VarveError('INVALID_OPTION', `cannot use option "${where}": ${why}`)
+  const dot = where.indexOf('.')
+  const details = dot < 0 ? {} : { details: { option: where.slice(dot + 1) } }
+  return new VarveError('INVALID_OPTION', `cannot use option "${where}": ${why}`, details)
 }

@@ -1,51 +1,49 @@
-import { VarveError } from '../base/errors.ts'
+// From what a document names to a connector and its checked options.
+
+import { isVarveError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
+import { pointerTo, refuseSpec } from '../model/spec-fields.ts'
+import type { ConnectorUse } from '../model/spec-stream.ts'
 import type { Connector, SinkSpec, SourceSpec } from './connector.ts'
-import { isObject } from './options.ts'
+import { readOptions } from './options.ts'
+import type { OptionValues } from './options.ts'
 
-/** `{kafka: {…}}`: which connector, and its options as written. */
-export interface Chosen<Spec> {
-  readonly name: string
+export interface Chosen<Spec extends SourceSpec | SinkSpec> {
   readonly spec: Spec
-  readonly given: unknown
+  readonly options: OptionValues<Spec['options']>
 }
 
-/** @throws VarveError INVALID_SPEC with the nearest connector's name */
-export function chooseSource(connectors: readonly Connector[], given: unknown): Chosen<SourceSpec> {
-  const able = connectors.filter((connector) => connector.source !== null)
-  const { connector, options } = choose(able, given, 'source')
-  return { name: connector.name, spec: connector.source as SourceSpec, given: options }
-}
-
-/** @throws VarveError INVALID_SPEC with the nearest connector's name */
-export function chooseSink(connectors: readonly Connector[], given: unknown): Chosen<SinkSpec> {
-  const able = connectors.filter((connector) => connector.sink !== null)
-  const { connector, options } = choose(able, given, 'sink')
-  return { name: connector.name, spec: connector.sink as SinkSpec, given: options }
-}
-
-function choose(
+/** @throws VarveError INVALID_SPEC with details {pointer} and the nearest name */
+export function chooseSource(
   connectors: readonly Connector[],
-  given: unknown,
-  where: string,
-): { connector: Connector; options: unknown } {
-  const names = connectors.map((connector) => connector.name)
-  const keys = isObject(given) ? Object.keys(given) : []
-  const [name] = keys
-  if (name === undefined || keys.length !== 1)
-    throw new VarveError(
-      'INVALID_SPEC',
-      `cannot use "${where}": it names one connector and its options, {${names.join(' | ')}: {…}}, ` +
-        `and here it is ${JSON.stringify(given) ?? 'missing'}`,
-    )
-  const connector = connectors.find((one) => one.name === name)
-  if (!connector) {
-    const near = nearest(name, names)
-    throw new VarveError(
-      'INVALID_SPEC',
-      `cannot use "${where}.${name}": there is no such connector` +
-        (near ? `; did you mean "${near}"?` : `; there are ${names.join(', ')}`),
-    )
+  use: ConnectorUse,
+): Chosen<SourceSpec> {
+  const able = connectors.filter((connector) => connector.source !== null)
+  return checked(find(able, use).source as SourceSpec, use)
+}
+
+/** @throws VarveError INVALID_SPEC with details {pointer} and the nearest name */
+export function chooseSink(connectors: readonly Connector[], use: ConnectorUse): Chosen<SinkSpec> {
+  const able = connectors.filter((connector) => connector.sink !== null)
+  return checked(find(able, use).sink as SinkSpec, use)
+}
+
+function find(connectors: readonly Connector[], use: ConnectorUse): Connector {
+  const connector = connectors.find((one) => one.name === use.connector)
+  if (connector) return connector
+  const names = connectors.map((one) => one.name)
+  const near = nearest(use.connector, names)
+  const hint = near ? `; did you mean "${near}"?` : `; there are ${names.join(', ')}`
+  return refuseSpec(use.pointer, `cannot use "${use.connector}": there is no such connector${hint}`)
+}
+
+function checked<Spec extends SourceSpec | SinkSpec>(spec: Spec, use: ConnectorUse): Chosen<Spec> {
+  try {
+    return { spec, options: readOptions(spec.options, use.options, use.connector) }
+  } catch (error) {
+    if (!isVarveError(error, 'INVALID_OPTION')) throw error
+    const option = error.details?.['option']
+    const pointer = typeof option === 'string' ? pointerTo(use.pointer, option) : use.pointer
+    return refuseSpec(pointer, error.message)
   }
-  return { connector, options: (given as Record<string, unknown>)[name] }
 }

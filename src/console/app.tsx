@@ -10,6 +10,7 @@ import { Empty } from './empty.tsx'
 import { Help } from './help.tsx'
 import { useAddress, useNowMs, useRiver } from './hooks.ts'
 import type { Go } from './hooks.ts'
+import { warmLayout } from './layout.ts'
 import { River } from './river.tsx'
 import type { Link } from './river-state.ts'
 import { Commits, Jobs } from './tables.tsx'
@@ -22,6 +23,7 @@ export function App(): ReactElement {
   const nowMs = useNowMs()
   const find = useRef<HTMLInputElement>(null)
   const node = graph?.nodes.find((other) => other.key === address.node)
+  const title = node ? `${node.name} · Varve` : 'Varve'
   const close = (): void => {
     const back = address.node
     go({ node: null, help: false })
@@ -29,9 +31,9 @@ export function App(): ReactElement {
   }
   useKeys(address, go, close, find)
   useEffect(() => {
-    document.title = node ? `${node.name} · Varve` : 'Varve'
-    if (node) document.getElementById(`node-${node.key}`)?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
-  }, [node?.key]) // eslint-disable-line react-hooks/exhaustive-deps
+    document.title = title
+  }, [title])
+  useEffect(warmLayout, [])
   const matches = (name: string): boolean => name.toLowerCase().includes(address.find.toLowerCase())
   const open = address.help || node !== undefined
   return (
@@ -39,7 +41,9 @@ export function App(): ReactElement {
       <header className="head">
         <h1>
           <Mark /> varve
-          {address.project !== DEFAULT_PROJECT && <span className="muted"> / {address.project}</span>}
+          {address.project !== DEFAULT_PROJECT && (
+            <span className="muted"> / {address.project}</span>
+          )}
         </h1>
         {graph && <Summary graph={graph} go={go} />}
         <span className="spring" />
@@ -78,12 +82,16 @@ export function App(): ReactElement {
               <Commits
                 commits={graph.commits.filter((commit) => matches(commit.repo))}
                 nowMs={nowMs}
-                {...(address.find === '' ? {} : { empty: `No commit of a repo named like "${address.find}".` })}
+                {...(address.find === ''
+                  ? {}
+                  : { empty: `No commit of a repo named like "${address.find}".` })}
               />
               <Jobs
                 jobs={graph.jobs.filter((job) => matches(job.pipeline))}
                 nowMs={nowMs}
-                {...(address.find === '' ? {} : { empty: `No job of a pipeline named like "${address.find}".` })}
+                {...(address.find === ''
+                  ? {}
+                  : { empty: `No job of a pipeline named like "${address.find}".` })}
               />
             </div>
           </>
@@ -149,11 +157,13 @@ function census(graph: Graph): string {
 }
 
 function LinkWord({ link }: { readonly link: Link }): ReactElement {
-  const word = { connecting: 'connecting', live: 'live', lost: 'reconnecting', refused: 'refused' }[link.state]
+  const word = { connecting: 'connecting', live: 'live', lost: 'reconnecting', refused: 'refused' }[
+    link.state
+  ]
   return (
     <span className={`link link-${link.state}`} role="status">
       <span className="lamp" aria-hidden="true" />
-      {word}
+      <span className="link-word">{word}</span>
     </span>
   )
 }
@@ -162,7 +172,8 @@ function Problem({ link }: { readonly link: Link }): ReactElement | null {
   if (link.problem === null) return null
   return (
     <p className="problem" role="status">
-      {link.problem.text} <span className="muted">→ {link.problem.remedy}</span> <code>{link.problem.code}</code>
+      {link.problem.text} <span className="muted">→ {link.problem.remedy}</span>{' '}
+      <code>{link.problem.code}</code>
     </p>
   )
 }
@@ -194,7 +205,8 @@ function useKeys(
       } else if (event.key === '?') go({ help: !address.help })
       else if (after) {
         const target = { r: '.river .node', c: '#commits', j: '#jobs' }[event.key]
-        const element = target === undefined ? null : document.querySelector<HTMLElement>(`main ${target}`)
+        const element =
+          target === undefined ? null : document.querySelector<HTMLElement>(`main ${target}`)
         element?.focus()
         if (element) event.stopPropagation()
       }

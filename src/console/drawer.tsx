@@ -21,10 +21,19 @@ interface DrawerProps {
 
 export function Drawer({ label, onClose, children }: DrawerProps): ReactElement {
   const aside = useRef<HTMLElement>(null)
-  useEffect(() => aside.current?.scrollTo(0, 0), [label])
+  useEffect(() => {
+    // In braces: scrolling answers with a promise in some browsers, and an effect must not.
+    aside.current?.scrollTo(0, 0)
+  }, [label])
   return (
     <aside className="drawer" aria-label={label} ref={aside}>
-      <button type="button" className="close" onClick={onClose} aria-label="close (Escape)" title="close (Escape)">
+      <button
+        type="button"
+        className="close"
+        onClick={onClose}
+        aria-label="close (Escape)"
+        title="close (Escape)"
+      >
         <svg viewBox="0 0 12 12" aria-hidden="true">
           <path d="M2 2l8 8M10 2l-8 8" />
         </svg>
@@ -99,7 +108,12 @@ export function NodeView({ graph, node, address, go, nowMs }: NodeViewProps): Re
       </dl>
       {node.kind === 'repo' && <Layers node={node} nowMs={nowMs} />}
       {node.kind === 'pipeline' && (
-        <Jobs jobs={jobs} nowMs={nowMs} title="Its jobs" empty="None among the newest jobs of the project." />
+        <Jobs
+          jobs={jobs}
+          nowMs={nowMs}
+          title="Its jobs"
+          empty="None among the newest jobs of the project."
+        />
       )}
       {(node.kind === 'feed' || node.kind === 'egress') && (
         <Commits
@@ -119,7 +133,13 @@ export function NodeView({ graph, node, address, go, nowMs }: NodeViewProps): Re
   )
 }
 
-function Layers({ node, nowMs }: { readonly node: GraphNode; readonly nowMs: number }): ReactElement {
+function Layers({
+  node,
+  nowMs,
+}: {
+  readonly node: GraphNode
+  readonly nowMs: number
+}): ReactElement {
   return (
     <section className="recent">
       <h3>Its newest layers</h3>
@@ -136,7 +156,10 @@ function Layers({ node, nowMs }: { readonly node: GraphNode; readonly nowMs: num
           </thead>
           <tbody>
             {node.bands.map((band) => (
-              <tr key={band.id} title={`from ${band.from.map(shortSource).join(', ') || `a ${band.origin}`}`}>
+              <tr
+                key={band.id}
+                title={`from ${band.from.map(shortSource).join(', ') || `a ${band.origin}`}`}
+              >
                 <td className="age">
                   <Age atMs={band.atMs} nowMs={nowMs} />
                 </td>

@@ -7,7 +7,10 @@ export function Empty(): ReactElement {
   return (
     <div className="empty">
       <svg viewBox="0 0 360 96" aria-hidden="true">
-        <path className="ghost-water" d="M8 30C36 30 36 48 64 48M8 48H112M8 66C36 66 36 48 64 48M140 48H196M244 48H296M296 48C324 48 324 30 352 30M296 48H352M296 48C324 48 324 66 352 66" />
+        <path
+          className="ghost-water"
+          d="M8 30C36 30 36 48 64 48M8 48H112M8 66C36 66 36 48 64 48M140 48H196M244 48H296M296 48C324 48 324 30 352 30M296 48H352M296 48C324 48 324 66 352 66"
+        />
         <rect className="ghost-tube" x="112" y="12" width="28" height="72" rx="4" />
         <rect className="ghost-a" x="115" y="72" width="22" height="9" rx="1" />
         <rect className="ghost-b" x="115" y="66" width="22" height="5" rx="1" />
@@ -18,8 +21,11 @@ export function Empty(): ReactElement {
         <path className="ghost-posts" d="M196 26v44M244 26v44" />
       </svg>
       <h2>Nothing flows here yet</h2>
-      <p className="muted">Feeds become layers, gates transform them, results flow out.<br />
-        This fills the page:</p>
+      <p className="muted">
+        Feeds become layers, gates transform them, results flow out.
+        <br />
+        This fills the page:
+      </p>
       <Command text="varve demo" />
     </div>
   )

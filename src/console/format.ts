@@ -21,7 +21,10 @@ export function formatCount(count: number): string {
 }
 
 /** `+3`, `−2`, `±0`. */
-export function formatDelta(delta: number, format: (value: number) => string = formatCount): string {
+export function formatDelta(
+  delta: number,
+  format: (value: number) => string = formatCount,
+): string {
   return delta === 0 ? `±${format(0)}` : `${delta > 0 ? '+' : ''}${format(delta)}`
 }
 

@@ -22,23 +22,25 @@ export function Help(): ReactElement {
         <h2>Reading the river</h2>
       </header>
       <p>
-        A feed brings records in. A repo keeps them as layers, one a commit, newest on top: thick where much
-        changed, hollow where it failed, outlined while it forms. A pipeline is a gate that turns layers into
-        others. Egress takes them out.
+        A feed brings records in. A repo keeps them as layers, one a commit, newest on top: thick
+        where much changed, hollow where it failed, outlined while it forms. A pipeline is a gate
+        that turns layers into others. Egress takes them out.
       </p>
-      <h3>Keys</h3>
-      <dl className="keys">
-        {KEYS.map(([key, what]) => (
-          <div key={key}>
-            <dt>
-              {key.split(' ').map((part) => (
-                <kbd key={part}>{part}</kbd>
-              ))}
-            </dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
-      </dl>
+      <section>
+        <h3>Keys</h3>
+        <dl className="keys">
+          {KEYS.map(([key, what]) => (
+            <div key={key}>
+              <dt>
+                {key.split(' ').map((part) => (
+                  <kbd key={part}>{part}</kbd>
+                ))}
+              </dt>
+              <dd>{what}</dd>
+            </div>
+          ))}
+        </dl>
+      </section>
     </>
   )
 }

@@ -26,6 +26,9 @@ export type Go = (change: Partial<Address>, how?: 'push' | 'replace') => void
 export function useAddress(): readonly [Address, Go] {
   const [address, setAddress] = useState(() => parseAddress(location.search))
   useEffect(() => {
+    // What is not ours to keep, above all a token, leaves the address bar and the history.
+    const own = formatAddress(parseAddress(location.search))
+    if (own !== location.search) history.replaceState(null, '', location.pathname + own)
     const back = (): void => setAddress(parseAddress(location.search))
     addEventListener('popstate', back)
     return () => removeEventListener('popstate', back)

@@ -23,6 +23,11 @@ function start(): Worker {
   return made
 }
 
+/** Fetches the library while the first answer is on its way. */
+export function warmLayout(): void {
+  worker ??= start()
+}
+
 export function requestLayout(request: LayoutRequest): Promise<LayoutAnswer> {
   const key = JSON.stringify(request)
   const known = kept.get(key)

@@ -5,6 +5,8 @@ import type { LayoutAnswer, LayoutRequest, Point } from './scene.ts'
 import { edgeKey } from './scene.ts'
 
 const MARGIN_PX = 16
+/** On a telephone every pixel beside the river counts. */
+const NARROW_MARGIN_PX = 4
 
 interface Ask {
   readonly id: number
@@ -23,13 +25,14 @@ function arrange(request: LayoutRequest): LayoutAnswer {
     ranksep: request.rankGapPx,
     nodesep: request.rowGapPx,
     edgesep: 12,
-    marginx: request.direction === 'across' ? 0 : MARGIN_PX,
+    marginx: request.direction === 'across' ? 0 : NARROW_MARGIN_PX,
     marginy: MARGIN_PX,
   })
   graph.setDefaultEdgeLabel(() => ({}))
   for (const { key, size } of request.nodes)
     graph.setNode(key, { width: size.widthPx, height: size.heightPx })
-  for (const edge of request.edges) graph.setEdge(edge.from, edge.to, { minlen: edge.ranks, labelpos: 'c', width: 0, height: 0 })
+  for (const edge of request.edges)
+    graph.setEdge(edge.from, edge.to, { minlen: edge.ranks, labelpos: 'c', width: 0, height: 0 })
   layout(graph)
   const centres: Record<string, Point> = {}
   for (const { key } of request.nodes) {

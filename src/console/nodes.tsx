@@ -23,7 +23,13 @@ function Truth({ line }: { readonly line: string }): ReactElement {
 }
 
 /** The number that moves; it lights up for a moment when it does. */
-function Count({ node, pulse }: { readonly node: GraphNode; readonly pulse: number }): ReactElement {
+function Count({
+  node,
+  pulse,
+}: {
+  readonly node: GraphNode
+  readonly pulse: number
+}): ReactElement {
   const unit = node.count === 1 ? node.countUnit.slice(0, -1) : node.countUnit
   return (
     <span className="count">
@@ -113,7 +119,9 @@ export function CoreSample(props: CoreProps): ReactElement {
           const y = event.nativeEvent.offsetY
           const own = event.target === event.currentTarget
           if (!own) return
-          const index = layers.findIndex((layer) => y - 4 >= layer.topPx - 1 && y - 4 < layer.topPx + layer.heightPx)
+          const index = layers.findIndex(
+            (layer) => y - 4 >= layer.topPx - 1 && y - 4 < layer.topPx + layer.heightPx,
+          )
           onHold(index < 0 ? null : index)
         }}
       >

@@ -12,7 +12,13 @@ export function shortSource(from: string): string {
   return at < 0 ? from : `${from.slice(0, at)} ${shortId(from.slice(at + 1))}`
 }
 
-export function Readout({ band, nowMs }: { readonly band: Band; readonly nowMs: number }): ReactElement {
+export function Readout({
+  band,
+  nowMs,
+}: {
+  readonly band: Band
+  readonly nowMs: number
+}): ReactElement {
   return (
     <>
       <span className="row">
@@ -22,14 +28,18 @@ export function Readout({ band, nowMs }: { readonly band: Band; readonly nowMs: 
       </span>
       <span className="row numbers">
         <span>
-          {formatDelta(band.filesDelta)} files <span className="muted">of {formatCount(band.files)}</span>
+          {formatDelta(band.filesDelta)} files{' '}
+          <span className="muted">of {formatCount(band.files)}</span>
         </span>
         <span>
-          {formatDelta(band.bytesDelta, formatBytes)} <span className="muted">of {formatBytes(band.bytes)}</span>
+          {formatDelta(band.bytesDelta, formatBytes)}{' '}
+          <span className="muted">of {formatBytes(band.bytes)}</span>
         </span>
       </span>
       <span className="row muted">
-        {band.from.length === 0 ? `from a ${band.origin}` : `from ${band.from.map(shortSource).join(', ')}`}
+        {band.from.length === 0
+          ? `from a ${band.origin}`
+          : `from ${band.from.map(shortSource).join(', ')}`}
       </span>
     </>
   )

@@ -57,7 +57,10 @@ function applyEvent(state: RiverState, event: GraphEvent, atMs: number): RiverSt
       return { ...state, graph: { ...graph, nodes }, pulses: pulsed(state, [event.node], atMs) }
     }
     case 'commit':
-      return { ...state, graph: { ...graph, commits: upsert(graph.commits, event.commit, commitKey) } }
+      return {
+        ...state,
+        graph: { ...graph, commits: upsert(graph.commits, event.commit, commitKey) },
+      }
     case 'job':
       return { ...state, graph: { ...graph, jobs: upsert(graph.jobs, event.job, jobKey) } }
   }

@@ -14,7 +14,16 @@ import type { Arrow } from './neighbourhood.ts'
 import { CoreSample, Gate, Port } from './nodes.tsx'
 import { Readout } from './readout.tsx'
 import type { RiverState } from './river-state.ts'
-import { MOUTH_PX, anchorsOf, curve, edgeKey, layoutRequest, sizeOf, strands, tubeHeightPx } from './scene.ts'
+import {
+  MOUTH_PX,
+  anchorsOf,
+  curve,
+  edgeKey,
+  layoutRequest,
+  sizeOf,
+  strands,
+  tubeHeightPx,
+} from './scene.ts'
 import type { Direction, LayoutAnswer, LayoutRequest, Point, Size } from './scene.ts'
 import { leadWord } from './words.ts'
 
@@ -43,7 +52,10 @@ export function River({ graph, pulses, address, go, nowMs }: RiverProps): ReactE
   const roomPx = useWidthPx(frame)
   const direction: Direction = roomPx >= ACROSS_FROM_PX ? 'across' : 'down'
   const part = useMemo(() => neighbourhood(graph, address.node), [graph, address.node])
-  const request = useMemo(() => layoutRequest(part, direction, roomPx - PADDING_PX), [part, direction, roomPx])
+  const request = useMemo(
+    () => layoutRequest(part, direction, roomPx - PADDING_PX),
+    [part, direction, roomPx],
+  )
   const requestText = JSON.stringify(request)
   const [laid, setLaid] = useState<Laid | null>(null)
   useEffect(() => {
@@ -56,13 +68,13 @@ export function River({ graph, pulses, address, go, nowMs }: RiverProps): ReactE
       wanted = false
     }
     // The text stands for the request: equal ones need no new layout.
-  }, [requestText, roomPx === 0]) // eslint-disable-line react-hooks/exhaustive-deps
+  }, [requestText, roomPx === 0])
   return (
     <div className={`river ${direction}`} ref={frame}>
       {part.around !== null && (
         <p className="muted around">
-          {part.nodes.length} of {graph.nodes.length} nodes, those nearest to {part.around.split(':')[1]}. Open
-          another to see its surroundings.
+          {part.nodes.length} of {graph.nodes.length} nodes, those nearest to{' '}
+          {part.around.split(':')[1]}. Open another to see its surroundings.
         </p>
       )}
       {laid && (
@@ -105,10 +117,19 @@ function Scene({ laid, nodes, repos, pulses, address, go, nowMs }: SceneProps): 
     // Tab goes where the water goes.
     const along = direction === 'across' ? 'x' : 'y'
     const beside = direction === 'across' ? 'y' : 'x'
-    return list.sort((a, b) => a.centre[along] - b.centre[along] || a.centre[beside] - b.centre[beside])
+    return list.sort(
+      (a, b) => a.centre[along] - b.centre[along] || a.centre[beside] - b.centre[beside],
+    )
   }, [nodes, answer, direction])
   const at = new Map(placed.map((one) => [one.node.key, one]))
   const count = request.nodes.length
+
+  useEffect(() => {
+    if (address.node === null) return
+    document
+      .getElementById(`node-${address.node}`)
+      ?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [address.node, answer])
 
   const onKeyDown = (event: KeyboardEvent): void => {
     const key = (event.target as HTMLElement).closest<HTMLElement>('[data-key]')?.dataset['key']
@@ -142,8 +163,20 @@ function Scene({ laid, nodes, repos, pulses, address, go, nowMs }: SceneProps): 
           const from = at.get(edge.from)
           const to = at.get(edge.to)
           if (!from || !to) return null
-          const start = anchorsOf(from.node, sizeOf(from.node, count, direction), from.centre, direction, 'out')
-          const end = anchorsOf(to.node, sizeOf(to.node, count, direction), to.centre, direction, 'in')
+          const start = anchorsOf(
+            from.node,
+            sizeOf(from.node, count, direction),
+            from.centre,
+            direction,
+            'out',
+          )
+          const end = anchorsOf(
+            to.node,
+            sizeOf(to.node, count, direction),
+            to.centre,
+            direction,
+            'in',
+          )
           const path = curve(
             [...start.toReversed(), ...(answer.bends[edgeKey(edge)] ?? []), ...end],
             direction,
@@ -171,14 +204,17 @@ function Scene({ laid, nodes, repos, pulses, address, go, nowMs }: SceneProps): 
       {placed.map(({ node, centre }) => {
         const size = sizeOf(node, count, direction)
         const pulse = pulses[node.key]?.n ?? 0
-        const dim = address.find !== '' && !node.name.toLowerCase().includes(address.find.toLowerCase())
+        const dim =
+          address.find !== '' && !node.name.toLowerCase().includes(address.find.toLowerCase())
         return (
           <a
             key={node.key}
             id={`node-${node.key}`}
             data-key={node.key}
             data-state={leadWord(node.state)}
-            className={['node', node.kind, node.cause ? 'troubled' : '', dim ? 'dim' : ''].join(' ')}
+            className={['node', node.kind, node.cause ? 'troubled' : '', dim ? 'dim' : ''].join(
+              ' ',
+            )}
             href={formatAddress({ ...address, node: node.key })}
             aria-current={address.node === node.key}
             aria-label={spoken(node)}
@@ -215,7 +251,11 @@ function Scene({ laid, nodes, repos, pulses, address, go, nowMs }: SceneProps): 
         )
       })}
       {readout && band && (
-        <div className="readout" style={readoutPlace(readout, held.index, tubePx, answer)} role="status">
+        <div
+          className="readout"
+          style={readoutPlace(readout, held.index, tubePx, answer)}
+          role="status"
+        >
           <Readout band={band} nowMs={nowMs} />
         </div>
       )}
@@ -224,7 +264,12 @@ function Scene({ laid, nodes, repos, pulses, address, go, nowMs }: SceneProps): 
 }
 
 function spoken(node: GraphNode): string {
-  const parts = [`${node.kind} ${node.name}`, node.state, `${node.count} ${node.countUnit}`, node.line]
+  const parts = [
+    `${node.kind} ${node.name}`,
+    node.state,
+    `${node.count} ${node.countUnit}`,
+    node.line,
+  ]
   if (node.cause) parts.push(node.cause.text, node.cause.remedy)
   return parts.filter((text) => text !== '').join(', ')
 }
@@ -280,7 +325,11 @@ function Mouth({ node, centre, size, direction, pulse, lit }: MouthProps): React
         <Stream key={i} path={path} pulse={pulse} lit={lit} stroke={`url("#${id}")`} />
       ))}
       {across && (
-        <Stream path={curve(feed ? [inner, outer] : [outer, inner], direction)} pulse={pulse} lit={lit} />
+        <Stream
+          path={curve(feed ? [inner, outer] : [outer, inner], direction)}
+          pulse={pulse}
+          lit={lit}
+        />
       )}
     </>
   )

@@ -58,15 +58,19 @@ export function sizeOf(node: GraphNode, nodes: number, direction: Direction): Si
     case 'repo':
       return { widthPx: 116, heightPx: tubeHeightPx(nodes) + 2 * CAPTION_PX }
     case 'pipeline':
-      return { widthPx: 184, heightPx: node.cause === null ? 100 : 136 }
+      // Two of them stand side by side on a telephone.
+      return {
+        widthPx: direction === 'across' ? 184 : 160,
+        heightPx: node.cause === null ? 100 : 136,
+      }
     case 'feed':
     case 'egress': {
       // Across, the water runs between the words: as much room below it as above.
       if (direction === 'across')
         return node.cause === null
-          ? { widthPx: 148 + MOUTH_PX, heightPx: 2 * CAPTION_PX }
+          ? { widthPx: 132 + MOUTH_PX, heightPx: 124 }
           : { widthPx: 168 + MOUTH_PX, heightPx: 160 }
-      return { widthPx: 184, heightPx: (node.cause === null ? 80 : 116) + MOUTH_PX }
+      return { widthPx: 160, heightPx: (node.cause === null ? 96 : 116) + MOUTH_PX }
     }
   }
 }
@@ -89,7 +93,7 @@ export function layoutRequest(
     const ranksApart = (ranks.get(to) ?? 0) - (ranks.get(from) ?? 0)
     return { from, to, ranks: outermost ? Math.max(1, ranksApart) : 1 }
   })
-  if (direction === 'down') return { direction, rankGapPx: 36, rowGapPx: 16, nodes, edges }
+  if (direction === 'down') return { direction, rankGapPx: 36, rowGapPx: 12, nodes, edges }
   const widths: number[] = []
   for (const node of nodes) {
     const rank = ranks.get(node.key) ?? 0
@@ -148,7 +152,8 @@ export function anchorsOf(
 }
 
 function mouthPx(node: GraphNode, side: 'in' | 'out'): number {
-  const mouth = (node.kind === 'feed' && side === 'in') || (node.kind === 'egress' && side === 'out')
+  const mouth =
+    (node.kind === 'feed' && side === 'in') || (node.kind === 'egress' && side === 'out')
   return mouth ? MOUTH_PX : 0
 }
 

@@ -35,7 +35,13 @@ function Table({ id, title, empty, head, rows }: TableProps): ReactElement {
   )
 }
 
-export function Age({ atMs, nowMs }: { readonly atMs: number; readonly nowMs: number }): ReactElement {
+export function Age({
+  atMs,
+  nowMs,
+}: {
+  readonly atMs: number
+  readonly nowMs: number
+}): ReactElement {
   return <time title={formatInstant(atMs)}>{formatAge(atMs, nowMs)}</time>
 }
 
@@ -127,7 +133,9 @@ export function Jobs({ jobs, nowMs, title, empty }: JobsProps): ReactElement {
             </td>
             <td className="number">{formatCount(job.ran)}</td>
             <td className="number">{formatCount(job.reused)}</td>
-            <td className={job.failed > 0 ? 'number tone-failed' : 'number'}>{formatCount(job.failed)}</td>
+            <td className={job.failed > 0 ? 'number tone-failed' : 'number'}>
+              {formatCount(job.failed)}
+            </td>
             <td className="number took">
               {job.endedAtMs === null ? '' : formatDuration(job.endedAtMs - job.startedAtMs)}
             </td>

@@ -22,6 +22,8 @@ export interface EgressHostOptions {
   readonly random: Random
   /** How connectors resolve secrets; default: there are none. */
   readonly secret?: ConnectorContext['secret']
+  /** Records between two recorded steps of progress, at most; default 10,000. */
+  readonly batchRecords?: number
 }
 
 interface Running {
@@ -46,6 +48,7 @@ export class EgressHost implements Egresses {
       connectors,
       clock,
       random,
+      batchRecords: options.batchRecords ?? 10_000,
       newId: idSource(clock, random),
       context: {
         nowMs: () => clock.nowMs(),

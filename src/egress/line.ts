@@ -9,14 +9,12 @@ import type { Versions } from '../versions/versions.ts'
 
 /**
  * Oldest first; the first of them is the one in progress, if one is.
- * @param start with nothing delivered yet: `first` is the branch's whole line, `head` its head only
  * @throws VarveError HEAD_MOVED when the head does not descend from what was delivered
  */
 export async function undelivered(
   versions: Versions,
   project: string,
   egress: Egress,
-  start: 'first' | 'head',
 ): Promise<Commit[]> {
   const { repo, branch, base, progress } = egress
   const head = (await versions.branch(project, egress))?.head?.id ?? null
@@ -33,8 +31,6 @@ export async function undelivered(
     if (!commit) throw gone({ repo, branch }, id)
     line.push(commit)
     if (id === wanted) metWanted = true
-    // Nothing older was to be delivered; the commit in progress says where the line begins.
-    if (base === null && start === 'head' && (wanted === null || id === wanted)) break
     id = commit.parent
   }
   if (!met || !metWanted)

@@ -12,8 +12,6 @@ import { Rate } from '../base/rate.ts'
 import { backoffMs } from '../base/retry.ts'
 import type { Connector, ConnectorContext } from '../connector/connector.ts'
 import type { Coordinates, Sink, SinkRecord, Trouble } from '../connector/contract.ts'
-import { readOptions } from '../connector/options.ts'
-import { chooseSink } from '../connector/registry.ts'
 import type { Commit, Egress, EgressProgress } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
@@ -21,7 +19,6 @@ import type { Versions } from '../versions/versions.ts'
 import { undelivered } from './line.ts'
 import { recordsOf } from './records.ts'
 import { readEgressSpec } from './spec.ts'
-import type { EgressSpec } from './spec.ts'
 import type { EgressStatus } from './status.ts'
 
 export interface RunnerOptions {
@@ -31,9 +28,13 @@ export interface RunnerOptions {
   readonly random: Random
   readonly newId: () => Id
   readonly context: ConnectorContext
+  /** Progress is recorded at least after so many records: what a kill may send twice. */
+  readonly batchRecords: number
 }
 
 const BACKOFF = { firstMs: 200, maxMs: 30_000 }
+/** And at least after so many bytes. */
+const BATCH_BYTES = 8 * 1024 * 1024
 const LOOK_EVERY_MS = 5_000
 
 /** Thrown inside a stretch: the sink said what is wrong. */
@@ -94,15 +95,13 @@ export class EgressRunner {
     const row = await versions.egress(this.#project, this.#name)
     if (!row || row.state !== 'running') return false
     this.#row = row
-    const spec = readEgressSpec(row.spec)
-    const chosen = chooseSink(connectors, spec.sink)
-    const options = readOptions(chosen.spec.options, chosen.given, `sink.${chosen.name}`)
-    const sink = await chosen.spec.make(options, context)
+    const { spec, options } = readEgressSpec(row.spec, connectors)
+    const sink = await spec.make(options, context)
     try {
       const { at } = fine(await sink.open(row.progress?.coordinates ?? null))
       this.#state = 'running'
       while (!signal.aborted) {
-        const line = await undelivered(versions, this.#project, this.#row, spec.start)
+        const line = await undelivered(versions, this.#project, this.#row)
         this.#lagCommits = line.length
         this.#cause = null
         for (const commit of line) {
@@ -113,7 +112,7 @@ export class EgressRunner {
               { commit: commit.id, records: 0, done: false, coordinates: at },
               0,
             )
-          await this.#deliver(sink, spec, commit, signal)
+          await this.#deliver(sink, commit, signal)
           this.#lagCommits--
         }
         if (line.length === 0) await this.#bell.wait(clock, LOOK_EVERY_MS, signal)
@@ -124,8 +123,9 @@ export class EgressRunner {
     }
   }
 
-  async #deliver(sink: Sink, spec: EgressSpec, commit: Commit, signal: AbortSignal): Promise<void> {
-    const { objects } = this.#o.versions
+  async #deliver(sink: Sink, commit: Commit, signal: AbortSignal): Promise<void> {
+    const { versions, batchRecords } = this.#o
+    const { objects } = versions
     const { base, progress } = this.#row
     const sent = progress !== null && !progress.done ? progress.records : 0
     const baseRoot = await this.#rootOf(base)
@@ -149,7 +149,7 @@ export class EgressRunner {
       if (index <= sent) continue
       batch.push(record)
       bytes += record.value.length
-      if (batch.length >= spec.batchRecords || bytes >= spec.batchBytes) await send(false)
+      if (batch.length >= batchRecords || bytes >= BATCH_BYTES) await send(false)
     }
     await send(true)
     this.#lastDelivered = commit.id

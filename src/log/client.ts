@@ -4,7 +4,7 @@
 // request is looked up after its send is stamped and before it is sent, so a decision the look-up
 // cannot see is younger than the stamp, and lanes still hold its id.
 
-import { deferred } from '../base/async.ts'
+import { deferred, forEachLimit } from '../base/async.ts'
 import { isVarveError } from '../base/errors.ts'
 import { TOPICS } from '../bus/bus.ts'
 import type { BusMessage, Subscription } from '../bus/bus.ts'
@@ -29,6 +29,8 @@ const QUIET_MS = 5_000
 const UNPROJECTED_MS = 1_000
 const POLL_TICK_MS = 25
 const POLL_MAX_MS = 1_600
+/** Look-ups at once: the first may bring the block that answers the others. */
+const LOOK_UPS = 16
 /** A view is asked for again after this time. A switch missed for so short is no harm: what was
  *  decided since is still held by lanes. */
 const VIEW_FRESH_MS = 1_000
@@ -40,6 +42,7 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
   readonly #asking = new Map<Id, Asking<Fact>[]>()
   readonly #followers = new Map<string, Set<Follower<Fact>>>()
   readonly #views = new Map<string, { readonly view: number; readonly readMs: number }>()
+  readonly #journals = new Map<string, Journal<Fact>>()
   #polling: Promise<void> | undefined
   #minding: Promise<void> | undefined
 
@@ -259,12 +262,13 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
     while (this.#asking.size > 0) {
       await clock.sleep(POLL_TICK_MS, signal)
       const nowMs = clock.monotonicMs()
+      const due: Asking<Fact>[] = []
       for (const one of [...this.#asking.values()].flat()) {
         if (signal.aborted || nowMs >= one.deadlineMs) this.#answer(one, { kind: 'pending' })
         else if (nowMs >= one.nextPollMs) {
           one.pollMs = Math.min(POLL_MAX_MS, one.pollMs * 2)
           one.nextPollMs = nowMs + one.pollMs
-          void this.#lookUp(one)
+          due.push(one)
           if (nowMs >= one.nextResendMs) {
             one.resendMs *= 2
             one.nextResendMs = nowMs + one.resendMs
@@ -272,17 +276,21 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
           }
         }
       }
+      void this.#lookUp(due)
     }
     this.#polling = undefined
   }
 
-  async #lookUp(one: Asking<Fact>): Promise<void> {
-    try {
-      const entry = await this.decisionOf(one.project, one.id)
-      if (entry) this.#answer(one, answerOf(entry, one.fingerprint))
-    } catch (error) {
-      say('anomaly', { project: one.project, what: 'a request cannot be looked up', error })
-    }
+  async #lookUp(due: readonly Asking<Fact>[]): Promise<void> {
+    await forEachLimit(due, LOOK_UPS, async (one) => {
+      if (this.#asking.get(one.id)?.includes(one) !== true) return
+      try {
+        const entry = await this.decisionOf(one.project, one.id)
+        if (entry) this.#answer(one, answerOf(entry, one.fingerprint))
+      } catch (error) {
+        say('anomaly', { project: one.project, what: 'a request cannot be looked up', error })
+      }
+    })
   }
 
   // ── the bus ──
@@ -309,13 +317,19 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
         break
       case 'look':
         for (const follower of this.#followers.get(project) ?? []) follower.doubt(nowMs)
-        for (const one of [...this.#asking.values()].flat())
-          if (one.project === project) void this.#lookUp(one)
+        void this.#lookUp(
+          [...this.#asking.values()].flat().filter((one) => one.project === project),
+        )
         break
     }
   }
 
   #journal(project: string): Journal<Fact> {
-    return new Journal(this.#guests, project, FIRST_GENERATION)
+    let journal = this.#journals.get(project)
+    if (!journal) {
+      journal = new Journal(this.#guests, project, FIRST_GENERATION)
+      this.#journals.set(project, journal)
+    }
+    return journal
   }
 }

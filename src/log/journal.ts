@@ -37,6 +37,8 @@ export class Journal<Fact> {
   readonly project: string
   readonly generation: number
   readonly #guests: LogGuests
+  /** The one asked for last: those who look up one entry of it look up its neighbours too. */
+  #lastBlock: Block<Fact> | undefined
 
   constructor(guests: LogGuests, project: string, generation: number) {
     this.#guests = guests
@@ -200,10 +202,12 @@ export class Journal<Fact> {
 
   /** The block with the highest first seq not above `seq`, in its bucket. */
   async #blockOf(seq: number): Promise<Block<Fact> | undefined> {
+    const last = this.#lastBlock
+    if (last && last.firstSeq <= seq && seq <= last.lastSeq) return last
     // Backwards, «after» seq + 1 is: at seq or below.
     const back = { reverse: true, after: { first_seq: seq + 1 }, limit: 1 }
     for await (const row of this.#guests.tables.scan(LOG, this.#partition(bucketOf(seq)), back))
-      return row.first_seq > 0 ? this.#block(row) : undefined
+      return row.first_seq > 0 ? (this.#lastBlock = this.#block(row)) : undefined
     return undefined
   }
 

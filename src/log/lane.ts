@@ -378,8 +378,12 @@ export class Lane<Op, Fact, State, Prepared> {
       this.#open.delete(item.proposal.id)
     }
     this.#ids.dropBefore((encoded.at(-1)?.entry.atMs ?? 0) - 2 * HORIZON_MS)
-    this.#projector.push({ entries: encoded.map((one) => one.entry), bytes: printEntries(encoded) })
-    const sizeBytes = encoded.reduce((sum, one) => sum + one.bytes.length, 0)
+    const sizeBytes = encoded.reduce((sum, one) => sum + one.bytes.length + 1, 0)
+    this.#projector.push({
+      entries: encoded.map((one) => one.entry),
+      print: () => printEntries(encoded),
+      sizeBytes,
+    })
     say('appended', { project: this.project, entries: block.length, bytes: sizeBytes })
     this.#weigh(sizeBytes)
     this.#decideAll()
@@ -495,9 +499,11 @@ export class Lane<Op, Fact, State, Prepared> {
   // ── tell ──
 
   #published(run: Run<Fact>): void {
-    const bytes = run.bytes ?? utf8(JSON.stringify(run.entries))
-    const fits = bytes.length <= BLOCK_MAX_BYTES
-    this.#send(fits ? encodeEntries(this.project, run.entries, bytes) : encodeLook(this.project))
+    const sizeBytes = run.sizeBytes ?? utf8(JSON.stringify(run.entries)).length
+    const fits = sizeBytes <= BLOCK_MAX_BYTES
+    this.#send(
+      fits ? encodeEntries(this.project, run.entries, run.print) : encodeLook(this.project),
+    )
     if (this.#repeats.size > 0) this.#repeatsWake.ring()
   }
 
@@ -545,7 +551,7 @@ export class Lane<Op, Fact, State, Prepared> {
         const others = items.filter(({ proposal }) => isReused(entry, proposal.fingerprint))
         for (const { proposal, issuedAtMs } of others)
           this.#notify(proposal, issuedAtMs, KEY_REUSED)
-        if (others.length < items.length) this.#published({ entries: [entry], bytes: undefined })
+        if (others.length < items.length) this.#published({ entries: [entry] })
       }
     }
   }

@@ -19,8 +19,10 @@ import { REQUESTS, WATERMARKS, requestSlot } from './tables.ts'
 /** A dense run of appended entries. */
 export interface Run<Fact> {
   readonly entries: readonly Entry<Fact>[]
-  /** As a JSON array for the bus; absent: too big for it, or not at hand. */
-  readonly bytes: Uint8Array | undefined
+  /** As a JSON array for the bus. */
+  readonly print?: () => Uint8Array
+  /** Of that array; undefined: not known. */
+  readonly sizeBytes?: number
 }
 
 const BACKOFF = { firstMs: 10, maxMs: 1_000 }
@@ -117,10 +119,7 @@ export class Projector<Fact> {
       const first = run?.entries[0]?.seq ?? Infinity
       if (!run || first > at + 1) break
       this.#runs.shift()
-      const rest =
-        first === at + 1
-          ? run
-          : { entries: run.entries.filter((e) => e.seq > at), bytes: undefined }
+      const rest = first === at + 1 ? run : { entries: run.entries.filter((e) => e.seq > at) }
       if (rest.entries.length === 0) continue
       runs.push(rest)
       at = rest.entries.at(-1)?.seq ?? at
@@ -135,7 +134,7 @@ export class Projector<Fact> {
     for await (const block of this.#journal.blocks(this.#seq, through)) {
       const all = await this.#journal.entries(block)
       const entries = all.filter((entry) => entry.seq > this.#seq && entry.seq <= through)
-      return [{ entries, bytes: undefined }]
+      return [{ entries }]
     }
     return []
   }

@@ -1,5 +1,5 @@
-// What travels on the bus between proposers, lanes and followers. Inside one process the very objects
-// are handed on beside their bytes, so nobody parses what a neighbour has just printed.
+// What travels on the bus between proposers, lanes and followers. A bus inside one process hands the
+// very messages on: then nobody prints or parses, and everybody shares the values, which never change.
 
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import type { ErrorCode } from '../base/errors.ts'
@@ -44,28 +44,42 @@ export type Told<Fact> =
   /** A run with entries too big for the bus: read the log. */
   | { readonly kind: 'look'; readonly project: string }
 
-const inHand = new WeakMap<Uint8Array, unknown>()
+/** Printed when somebody asks for the bytes. */
+class Message implements BusMessage {
+  readonly partition: number
+  readonly key: string
+  readonly headers: { readonly kind: string }
+  readonly body: unknown
+  readonly #print: () => Uint8Array
+  #value: Uint8Array | undefined
 
-function message(project: string, kind: string, body: unknown, bytes?: Uint8Array): BusMessage {
-  const value = bytes ?? utf8(JSON.stringify(body))
-  inHand.set(value, body)
-  return { partition: shardOf(project), key: project, headers: { kind }, value }
+  constructor(project: string, kind: string, body: unknown, print?: () => Uint8Array) {
+    this.partition = shardOf(project)
+    this.key = project
+    this.headers = { kind }
+    this.body = body
+    this.#print = print ?? (() => utf8(JSON.stringify(body)))
+  }
+
+  get value(): Uint8Array {
+    return (this.#value ??= this.#print())
+  }
 }
 
-function body(from: BusMessage): unknown {
-  return inHand.get(from.value) ?? JSON.parse(fromUtf8(from.value))
+function bodyOf(from: BusMessage): unknown {
+  return from instanceof Message ? from.body : JSON.parse(fromUtf8(from.value))
 }
 
 export function encodeSent<Op>(sent: Sent<Op>): BusMessage {
-  if (sent.kind === 'ring') return message(sent.project, 'ring', sent.project)
-  return message(sent.proposal.project, sent.kind, sent.proposal)
+  if (sent.kind === 'ring') return new Message(sent.project, 'ring', sent.project)
+  return new Message(sent.proposal.project, sent.kind, sent.proposal)
 }
 
 /** Undefined when it makes no sense. */
 export function decodeSent<Op>(from: BusMessage): Sent<Op> | undefined {
   let value: unknown
   try {
-    value = body(from)
+    value = bodyOf(from)
   } catch {
     return undefined
   }
@@ -76,21 +90,21 @@ export function decodeSent<Op>(from: BusMessage): Sent<Op> | undefined {
   return undefined
 }
 
-/** `bytes`: the run as a block without references, when the caller has it at hand. */
+/** `print`: gives the run as a JSON array, for a caller who has its parts at hand. */
 export function encodeEntries<Fact>(
   project: string,
   entries: readonly Entry<Fact>[],
-  bytes?: Uint8Array,
+  print?: () => Uint8Array,
 ): BusMessage {
-  return message(project, 'entries', entries, bytes)
+  return new Message(project, 'entries', entries, print)
 }
 
 export function encodeNotices(project: string, notices: readonly Notice[]): BusMessage {
-  return message(project, 'notices', notices)
+  return new Message(project, 'notices', notices)
 }
 
 export function encodeLook(project: string): BusMessage {
-  return message(project, 'look', null)
+  return new Message(project, 'look', null)
 }
 
 /** Undefined when it makes no sense. */
@@ -100,7 +114,7 @@ export function decodeTold<Fact>(from: BusMessage): Told<Fact> | undefined {
   if (kind === 'look') return { kind, project }
   let value: unknown
   try {
-    value = body(from)
+    value = bodyOf(from)
   } catch {
     return undefined
   }

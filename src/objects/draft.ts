@@ -68,6 +68,23 @@ export function enter(parent: Draft, name: string): Draft | undefined {
   return draft
 }
 
+/** Whether nothing is written here: deletes below a file have nothing to delete, and no conflict. */
+export async function onlyDeletes(
+  dir: Draft | DirNode,
+  open: (item: Item) => DirNode | Promise<DirNode>,
+): Promise<boolean> {
+  if (dir instanceof Draft && dir.under instanceof Item) return false
+  const children = dir instanceof Draft ? dir.children.values() : dir.items
+  for (const child of children) {
+    if (child instanceof Draft) {
+      if (!(await onlyDeletes(child, open))) return false
+    } else if (child.isDir && !child.replaces) {
+      if (!(await onlyDeletes(await open(child), open))) return false
+    } else if (child.kind !== GONE) return false
+  }
+  return true
+}
+
 /**
  * Puts a run's directory on top of a draft.
  * @param open reads a directory of a run
@@ -93,6 +110,7 @@ export async function compose(
     if (below instanceof Item && below.isDir && !below.replaces)
       draft.children.set(name, draftOf(await open(below)))
     const inner = enter(draft, name)
+    if (!inner && (await onlyDeletes(await open(item), open))) continue
     if (inner) await compose(inner, await open(item), open, clash, `${prefix}${name}/`)
     else clash(prefix + name)
   }

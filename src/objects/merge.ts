@@ -10,9 +10,8 @@ import { must } from '../base/assert.ts'
 import { compareUtf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 import { joinContent } from './content.ts'
-import { Draft } from './draft.ts'
+import { Draft, draftOf, onlyDeletes } from './draft.ts'
 import type { Child } from './draft.ts'
-import { draftOf } from './draft.ts'
 import {
   APPEND,
   DIR,
@@ -150,7 +149,8 @@ export class Merger {
     const onBase = draft.under === 'base'
     const was = onBase ? base : (draft.under as Item | null)
     if (was && !was.isDir) {
-      this.clash(prefix.slice(0, -1))
+      if (!(await onlyDeletes(draft, (item) => this.#store.dir(item))))
+        this.clash(prefix.slice(0, -1))
       return was
     }
     if (draft.children.size === 0 && was) return was

@@ -32,14 +32,13 @@ export class Sink {
   chunk(bytes: Uint8Array, known?: Known): { id: Uint8Array; place: Place } {
     const id = this.#store.ids.ofChunk(bytes)
     const key = toHex(id)
-    const inTree = known?.get(key)
-    // What a tree names is durable: other paths may build on it too.
-    if (inTree && inTree.offset >= 0) this.#store.recent.set(key, inTree)
-    const stored = inTree ?? this.#own.get(key) ?? this.#store.recent.get(key)
-    if (stored) return { id, place: stored }
-    const place = this.#pack.addChunk(id, bytes)
-    this.#own.set(key, place)
-    if (this.#ownKeys.length < OWN_CHUNKS) this.#ownKeys.push([key, place])
+    const own = this.#own.get(key)
+    const stored = own ?? known?.get(key) ?? this.#store.recent.get(key)
+    const place = stored ?? this.#pack.addChunk(id, bytes)
+    if (!own) {
+      this.#own.set(key, place)
+      if (this.#ownKeys.length < OWN_CHUNKS) this.#ownKeys.push([key, place])
+    }
     return { id, place }
   }
 

@@ -12,7 +12,7 @@ import { CLASH, Draft, enter, stack } from './draft.ts'
 import { fileEntryOf, itemOfEntry, itemOfRef, refOf } from './entries.ts'
 import { Merger, storeRoot } from './merge.ts'
 import type { Item } from './node.ts'
-import { APPEND, INLINE_BYTES, joined, LIST, TOMBSTONE } from './node.ts'
+import { APPEND, GONE, INLINE_BYTES, joined, LIST, TOMBSTONE } from './node.ts'
 import type { FileEntry, TreeEntry, TreeWriter } from './objects.ts'
 import type { Place } from './pack.ts'
 import { Sink } from './sink.ts'
@@ -125,14 +125,22 @@ export class PackedTreeWriter implements TreeWriter {
     }
   }
 
-  /** @throws VarveError PATH_CONFLICT where this writer itself has a file and a directory */
+  /**
+   * A file takes the place of a directory only if that was deleted as such: deletes of what was in it
+   * do not say that nothing else is.
+   * @throws VarveError PATH_CONFLICT where this writer itself has a file and a directory
+   */
   #place(path: Path, item: Item): void {
     const parts = path.split('/')
     const name = parts.pop() as string
     let dir = this.#root
     for (const part of parts) {
       const inner = enter(dir, part)
-      if (!inner) throw conflict(path)
+      if (!inner) {
+        // Below a file there is nothing to delete.
+        if (item.kind === GONE) return
+        throw conflict(path)
+      }
       dir = inner
     }
     const result = stack(dir.children.get(name), item)

@@ -1,18 +1,18 @@
 // Ids and keys of datums. Same id: the same place in the input. Same key: the same place, content and
 // code, so the same result. Both hash a JSON array: no two different values have one text.
 
-import { utf8 } from '../base/bytes.ts'
+import { toHex, utf8 } from '../base/bytes.ts'
 import type { CodeDigest } from '../exec/runner.ts'
 import type { DatumPiece, JobInput } from '../model/datum.ts'
 import type { PipelineSpec } from '../model/spec-pipeline.ts'
 
-/** 64 hex digits of a collision-resistant hash; given in. */
-export type Hash = (bytes: Uint8Array) => string
+/** A collision-resistant hash of 32 bytes; given in. */
+export type Hash = (bytes: Uint8Array) => Uint8Array
 
 type InputPlace = Pick<JobInput, 'name' | 'project' | 'repo' | 'branch' | 'emptyFiles'>
 
 function hashJson(hash: Hash, value: unknown): string {
-  return hash(utf8(JSON.stringify(value)))
+  return toHex(hash(utf8(JSON.stringify(value))))
 }
 
 /** Over project-qualified input names, repos, branches and paths. */

@@ -22,6 +22,9 @@ import { readRecord, unsettled } from './datum-tree.ts'
 import { readMeta } from './plan.ts'
 import type { Draft, PlanMeta } from './plan.ts'
 
+/** The code key of a job whose code could not be identified: no job reuses anything of it. */
+const NO_CODE = '0'.repeat(64)
+
 export interface PlanRequest {
   readonly project: string
   readonly pipeline: string
@@ -54,7 +57,7 @@ export class Planner {
       code = codeKey(this.#hash, await this.#runner.identify(spec.transform), spec)
     } catch (error) {
       if (!isVarveError(error, 'CODE_FAILED')) throw error
-      const meta = { ...plainMeta(request, this.#hash(new Uint8Array())), error: error.message }
+      const meta = { ...plainMeta(request, NO_CODE), error: error.message }
       return { meta, chunks: [], reused: [], removed: [] }
     }
     const planning = await Planning.open(this.#versions, this.#hash, request, code)

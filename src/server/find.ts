@@ -49,7 +49,11 @@ export async function required<T extends { readonly name: string }>(
   throw missing(`NOT_FOUND_${noun.toUpperCase()}` as ErrorCode, noun, name, names)
 }
 
-export async function requireRepo(versions: Versions, project: string, name: string): Promise<Repo> {
+export async function requireRepo(
+  versions: Versions,
+  project: string,
+  name: string,
+): Promise<Repo> {
   const row = await versions.repo(project, name)
   return required(versions, project, row, name, 'repo', versions.repos(project))
 }
@@ -156,7 +160,10 @@ export async function pageBySeq<T, V>(
   const { limit = 100, after } = query
   const beforeSeq = after === undefined ? undefined : Number(after)
   if (beforeSeq !== undefined && !Number.isSafeInteger(beforeSeq))
-    throw new VarveError('INVALID_OPTION', `cannot use "${after}" as "after": take "next" of a page`)
+    throw new VarveError(
+      'INVALID_OPTION',
+      `cannot use "${after}" as "after": take "next" of a page`,
+    )
   const found: T[] = []
   for await (const row of rows(limit + 1, beforeSeq)) {
     found.push(row)

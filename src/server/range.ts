@@ -61,7 +61,10 @@ function matches(header: string | undefined, etag: string): boolean {
 }
 
 function unsatisfiable(sizeBytes: number): Sent {
-  const error = new VarveError('INVALID_OPTION', `cannot send that range: the file has ${sizeBytes} bytes`)
+  const error = new VarveError(
+    'INVALID_OPTION',
+    `cannot send that range: the file has ${sizeBytes} bytes`,
+  )
   const body = utf8(JSON.stringify(problemOf(error, 416)))
   return {
     content: once(body),

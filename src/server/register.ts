@@ -143,7 +143,10 @@ function requestOf(
 
 function parseKey(text: string): Id {
   if (!isId(text.toLowerCase().replaceAll('-', '')))
-    throw new VarveError('INVALID_OPTION', `cannot use the Idempotency-Key "${text}": it must be a UUIDv7`)
+    throw new VarveError(
+      'INVALID_OPTION',
+      `cannot use the Idempotency-Key "${text}": it must be a UUIDv7`,
+    )
   return parseId(text)
 }
 

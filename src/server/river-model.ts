@@ -1,15 +1,7 @@
 // What the river is drawn from: rows of one project, kept fresh by folding entries. Facts carry whole
 // values, so folding one again changes nothing.
 
-import type {
-  Branch,
-  Commit,
-  Egress,
-  Job,
-  Pipeline,
-  Repo,
-  Spout,
-} from '../model/entities.ts'
+import type { Branch, Commit, Egress, Job, Pipeline, Repo, Spout } from '../model/entities.ts'
 import { commitKey } from '../model/entities.ts'
 import type { Fact } from '../model/ops.ts'
 import type { VersionEntry, Versions } from '../versions/versions.ts'

@@ -102,8 +102,7 @@ function repoNode({ repo, commits, count }: RepoRow): GraphNode {
 function band(commit: Commit, commits: readonly Commit[]): Band {
   const before = commits.find(({ id, branch }) => id === commit.parent && branch === commit.branch)
   // A parent that is no longer at hand: its difference is not known, and 0 claims the least.
-  const base =
-    commit.parent === null ? { files: 0, bytes: 0 } : (before?.stats ?? commit.stats)
+  const base = commit.parent === null ? { files: 0, bytes: 0 } : (before?.stats ?? commit.stats)
   return {
     id: commit.id,
     state: commit.state,

@@ -44,6 +44,8 @@ class River {
   readonly #commits = new Map<string, Commit>()
   readonly #jobs = new Map<string, Job>()
   #shape = false
+  /** Those who watch or are about to. */
+  #holders = 0
   #model: RiverModel | undefined
   readonly ready: Promise<void>
 
@@ -167,6 +169,11 @@ class River {
     return graphOf(this.#model, this.#live)
   }
 
+  /** Says that somebody is about to watch, before it is ready. */
+  hold(): void {
+    this.#holders++
+  }
+
   watch(): Watcher {
     const watcher: Watcher = { channel: new Channel<Drawn>(MAX_BEHIND), behind: 1 }
     const graph = this.graph()
@@ -179,7 +186,7 @@ class River {
   leave(watcher: Watcher): boolean {
     this.#watchers.delete(watcher)
     watcher.channel.close()
-    return this.#watchers.size > 0
+    return --this.#holders > 0
   }
 
   close(): void {
@@ -226,6 +233,7 @@ export class Rivers {
       river = new River(this.#context, project)
       this.#rivers.set(project, river)
     }
+    river.hold()
     try {
       await river.ready
     } catch (error) {

@@ -37,7 +37,11 @@ function words(error: ErrorObject | undefined, noun: string, known: readonly str
   if (error.keyword === 'additionalProperties') {
     const name = String(params['additionalProperty'])
     const near = nearest(name, known)
-    const hint = near ? `did you mean "${near}"?` : known.length ? `known: ${known.join(', ')}` : 'there are none here'
+    const hint = near
+      ? `did you mean "${near}"?`
+      : known.length
+        ? `known: ${known.join(', ')}`
+        : 'there are none here'
     return `cannot use the ${noun} "${name}"; ${hint}`
   }
   if (error.keyword === 'required')

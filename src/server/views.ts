@@ -26,7 +26,11 @@ export function branchView(row: Branch): BranchView {
   }
 }
 
-const keyView = ({ repo, branch, id }: CommitKey): { repo: string; branch: string; id: string } => ({
+const keyView = ({
+  repo,
+  branch,
+  id,
+}: CommitKey): { repo: string; branch: string; id: string } => ({
   repo,
   branch,
   id,

@@ -6,7 +6,7 @@
 // - `ack` follows the fact, never precedes it;
 // - memory: two ranges, the one in flight and the one being gathered, both bounded by the policy.
 
-import { assert } from '../base/assert.ts'
+import { assert, must } from '../base/assert.ts'
 import { Bell } from '../base/bell.ts'
 import type { Clock } from '../base/clock.ts'
 import { isVarveError, toVarveError } from '../base/errors.ts'
@@ -15,9 +15,7 @@ import { Rate } from '../base/rate.ts'
 import { backoffMs } from '../base/retry.ts'
 import type { Connector, ConnectorContext } from '../connector/connector.ts'
 import type { Positions, Source, Trouble } from '../connector/contract.ts'
-import { isObject, readOptions } from '../connector/options.ts'
 import { parsePosition } from '../connector/position.ts'
-import { chooseSource } from '../connector/registry.ts'
 import { branchKey } from '../model/entities.ts'
 import type { Spout } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
@@ -56,7 +54,8 @@ export class SpoutRunner {
   readonly #bell = new Bell()
   readonly #room = new Bell()
   #row: Spout
-  #spec: SpoutSpec
+  /** Read from the row when a stretch begins: a wrong one is a cause to show, not the host's end. */
+  #spec: SpoutSpec | undefined
   #range: OpenRange
   #committing: OpenRange | undefined
   #committedMs: number | null = null
@@ -76,9 +75,11 @@ export class SpoutRunner {
     this.#name = row.name
     this.#row = row
     this.#rate = new Rate(options.clock)
-    // What is written in the row is read when it runs: a wrong spec is its cause, not our end.
-    this.#spec = readSpoutSpec({})
-    this.#range = new OpenRange(row.positions, this.#spec.format)
+    this.#range = new OpenRange(row.positions, 'raw')
+  }
+
+  get #set(): SpoutSpec {
+    return must(this.#spec, 'the spec of a stretch')
   }
 
   /** Until the signal, or the spout is paused or at its end. */
@@ -112,14 +113,13 @@ export class SpoutRunner {
     const row = await versions.spout(this.#project, this.#name)
     if (!row || row.state !== 'running') return { next: 'done', cause: row?.cause ?? null }
     this.#row = row
-    this.#spec = readSpoutSpec(row.spec)
+    this.#spec = readSpoutSpec(row.spec, connectors)
     this.#range = new OpenRange(row.positions, this.#spec.format)
     this.#committing = undefined
     this.#ending = false
-    const chosen = chooseSource(connectors, this.#spec.source)
+    const chosen = this.#spec.source
     this.#countsRecords = chosen.spec.ordinal === 'records'
-    const options = readOptions(chosen.spec.options, chosen.given, `source.${chosen.name}`)
-    const source = await chosen.spec.make(options, context)
+    const source = await chosen.spec.make(chosen.options, context)
     const stop = new AbortController()
     const abort = (): void => stop.abort()
     signal.addEventListener('abort', abort)
@@ -164,7 +164,7 @@ export class SpoutRunner {
       () => `${batch.part}: the source read on at ${batch.from}, and ${held} is held`,
     )
     this.#rate.add(batch.records.length)
-    const poison = this.#range.add(batch, this.#o.clock.monotonicMs(), this.#spec.poison)
+    const poison = this.#range.add(batch, this.#o.clock.monotonicMs(), this.#set.poison)
     this.#bell.ring()
     if (!poison) return null
     return {
@@ -183,12 +183,12 @@ export class SpoutRunner {
       case 'end':
         return { next: 'done', cause: null }
       case 'poison':
-        if (this.#spec.poison === 'halt') return { next: 'pause', cause: trouble.text }
+        if (this.#set.poison === 'halt') return { next: 'pause', cause: trouble.text }
         this.#range.moveTo(trouble.part, trouble.to, now)
         this.#range.quarantine(trouble.part, parsePosition(trouble.from).ordinal, trouble.bytes)
         return null
       case 'gap':
-        if (this.#spec.gap === 'halt')
+        if (this.#set.gap === 'halt')
           return { next: 'pause', cause: `${trouble.text}; to go on behind it set gap: accept` }
         this.#skips = { ...this.#skips, [trouble.part]: trouble.to }
         return { next: 'again', cause: trouble.text }
@@ -200,7 +200,7 @@ export class SpoutRunner {
 
   /** Back-pressure: the source is not read while both ranges are full. */
   async #waitForRoom(signal: AbortSignal): Promise<void> {
-    const { records, bytes } = this.#spec.commit
+    const { records, bytes } = this.#set.commit
     const full = (): boolean => this.#range.records >= records || this.#range.bytes >= bytes
     while (full() && !signal.aborted) await this.#room.wait(this.#o.clock, IDLE_MS, signal)
   }
@@ -218,7 +218,7 @@ export class SpoutRunner {
   async #commitAll(source: Source, signal: AbortSignal): Promise<End> {
     const { clock } = this.#o
     for (;;) {
-      const due = whenDue(this.#inHand(), this.#spec.commit)
+      const due = whenDue(this.#inHand(), this.#set.commit)
       const waitMs = due === null ? IDLE_MS : due.atMs - clock.monotonicMs()
       if (due === null || (waitMs > 0 && !this.#ending)) {
         await this.#bell.wait(clock, waitMs, signal)
@@ -227,7 +227,7 @@ export class SpoutRunner {
       }
       const range = this.#range
       this.#committing = range
-      this.#range = new OpenRange(range.positions(), this.#spec.format)
+      this.#range = new OpenRange(range.positions(), this.#set.format)
       this.#room.ring()
       const refused = await this.#commit(range, signal)
       if (refused) return refused
@@ -330,7 +330,7 @@ export class SpoutRunner {
     )
     const lags = Object.values(parts).map((part) => part.lagRecords)
     const open = [this.#range, this.#committing].filter((range) => range !== undefined)
-    const due = whenDue(this.#inHand(), this.#spec.commit)
+    const due = this.#spec ? whenDue(this.#inHand(), this.#spec.commit) : null
     const inMs = due === null ? 0 : Math.max(0, due.atMs - this.#o.clock.monotonicMs())
     return {
       name: this.#name,
@@ -358,5 +358,5 @@ export class SpoutRunner {
 /** What of a row, when it changes, needs a runner to begin anew; its positions move by its own commits. */
 export function runnerKey(row: Spout): string {
   const { repo, branch, spec, state, epoch } = row
-  return JSON.stringify([repo, branch, isObject(spec) ? spec : {}, state, epoch])
+  return JSON.stringify([repo, branch, spec, state, epoch])
 }

@@ -54,7 +54,7 @@ export class Leases {
   readonly #owner: string
   readonly #held = new Map<string, { token: number; lost: AbortController }>()
   #beat = 0
-  #beating: Promise<void> | undefined
+  #isBeating = false
   #beatAgain = deferred<void>()
 
   /** `owner` names this run of the process and no other, for ever. */
@@ -161,8 +161,12 @@ export class Leases {
   #startBeating(): void {
     // A new lease is named at once: wake the loop, or start it.
     this.#beatAgain.resolve()
-    this.#beating ??= this.#beatWhileHolding().finally(() => {
-      this.#beating = undefined
+    if (this.#isBeating) return
+    this.#isBeating = true
+    void this.#beatWhileHolding().finally(() => {
+      this.#isBeating = false
+      // One may have been taken while the last beat was ending.
+      if (this.#held.size > 0) this.#startBeating()
     })
   }
 

@@ -39,7 +39,7 @@ class Preparation {
   readonly #guests: PrepareGuests
   readonly #state: State
   /** What earlier ops of this proposal make of a branch. */
-  readonly #made = new Map<string, Promise<TreeRef>>()
+  readonly #made = new Map<string, Promise<Merged>>()
 
   constructor(guests: PrepareGuests, state: State) {
     this.#guests = guests
@@ -62,12 +62,9 @@ class Preparation {
   async #merge(branch: BranchKey, change: Change): Promise<PreparedOp> {
     const key = branchKey(branch)
     const now = this.#state.branches.get(key)?.head?.root ?? null
-    const before = this.#made.get(key) ?? now
-    const merging = this.#mergeOnto(before, change)
-    this.#made.set(
-      key,
-      merging.then((merged) => merged.root),
-    )
+    const made = this.#made.get(key)
+    const merging = this.#mergeOnto(made ? made.then(({ root }) => root) : now, change)
+    this.#made.set(key, merging)
     return { merged: await merging }
   }
 

@@ -35,7 +35,10 @@ export async function startFakeServer(first: Graph, port = 0): Promise<FakeServe
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
-    response.setHeader('content-security-policy', "default-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+    response.setHeader(
+      'content-security-policy',
+      "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    )
     response.setHeader('x-content-type-options', 'nosniff')
     if (down) {
       request.socket.destroy()
@@ -97,7 +100,11 @@ function after(graph: Graph, event: GraphEvent): Graph {
     case 'graph':
       return { ...event.graph, seq }
     case 'node':
-      return { ...graph, seq, nodes: graph.nodes.map((n) => (n.key === event.node.key ? event.node : n)) }
+      return {
+        ...graph,
+        seq,
+        nodes: graph.nodes.map((n) => (n.key === event.node.key ? event.node : n)),
+      }
     case 'commit':
       return { ...graph, seq, commits: [event.commit, ...graph.commits] }
     case 'job':

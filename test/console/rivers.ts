@@ -1,5 +1,12 @@
 // Believable rivers: the metrics demo, a diamond with a failing gate, and nothing at all.
-import type { Band, Graph, GraphNode, NodeKind, RecentCommit, RecentJob } from '../../src/api/graph.ts'
+import type {
+  Band,
+  Graph,
+  GraphNode,
+  NodeKind,
+  RecentCommit,
+  RecentJob,
+} from '../../src/api/graph.ts'
 
 /** An id as the log makes them, the same at every run. */
 export function fakeId(n: number, atMs: number): string {
@@ -33,7 +40,9 @@ export function bandsOf(options: {
       bytes: options.bytes * 40 + (options.count - i) * options.bytes,
       filesDelta: i % 5 === 4 ? -2 : 1 + (i % 3),
       bytesDelta: change,
-      from: options.from.startsWith('feed') ? [options.from] : [`${options.from}=${fakeId(i, atMs)}`],
+      from: options.from.startsWith('feed')
+        ? [options.from]
+        : [`${options.from}=${fakeId(i, atMs)}`],
     }
   })
 }
@@ -97,9 +106,20 @@ export function metricsRiver(nowMs: number): Graph {
       state: 'open',
       line: '31.4 MiB · 47 files',
       count: 128,
-      bands: bandsOf({ count: 24, nowMs, everyMs: 9000, from: 'feed:metrics', bytes: 81_000, states: { 0: 'open' } }),
+      bands: bandsOf({
+        count: 24,
+        nowMs,
+        everyMs: 9000,
+        from: 'feed:metrics',
+        bytes: 81_000,
+        states: { 0: 'open' },
+      }),
     }),
-    nodeOf('pipeline', 'summary', { line: '3 new · 1 changed · 996 reused', count: 127, progress: 0.62 }),
+    nodeOf('pipeline', 'summary', {
+      line: '3 new · 1 changed · 996 reused',
+      count: 127,
+      progress: 0.62,
+    }),
     nodeOf('repo', 'summary', {
       state: 'running',
       line: '1.2 MiB · 12 files',
@@ -113,12 +133,23 @@ export function metricsRiver(nowMs: number): Graph {
         states: { 0: 'running', 6: 'superseded' },
       }),
     }),
-    nodeOf('pipeline', 'alerts', { state: 'finished', line: '1 new · 0 changed · 11 reused', count: 126 }),
+    nodeOf('pipeline', 'alerts', {
+      state: 'finished',
+      line: '1 new · 0 changed · 11 reused',
+      count: 126,
+    }),
     nodeOf('repo', 'alerts', {
       state: 'finished',
       line: '18.3 KiB · 4 files',
       count: 126,
-      bands: bandsOf({ count: 17, nowMs, everyMs: 12_000, from: 'summary@master', bytes: 900, states: { 9: 'failed' } }),
+      bands: bandsOf({
+        count: 17,
+        nowMs,
+        everyMs: 12_000,
+        from: 'summary@master',
+        bytes: 900,
+        states: { 9: 'failed' },
+      }),
     }),
     nodeOf('egress', 'alerts-file', { line: '3 records/s · lag 0', count: 2904 }),
   ]
@@ -138,7 +169,12 @@ export const REMEDY = 'read varve logs enrich, mend the code, put the pipeline a
 
 /** Two feeds, a diamond, a gate that fails and one that waits. */
 export function diamondRiver(nowMs: number): Graph {
-  const repo = (name: string, from: string, bytes: number, rest: Partial<GraphNode> = {}): GraphNode =>
+  const repo = (
+    name: string,
+    from: string,
+    bytes: number,
+    rest: Partial<GraphNode> = {},
+  ): GraphNode =>
     nodeOf('repo', name, {
       state: 'finished',
       line: '4.1 MiB · 88 files',
@@ -150,7 +186,11 @@ export function diamondRiver(nowMs: number): Graph {
     nodeOf('feed', 'orders-kafka', { line: '1,204 records/s · lag 318', count: 1_904_772 }),
     nodeOf('feed', 'rates', { state: 'paused', line: '0 records/s · lag 0', count: 8112 }),
     repo('orders', 'feed:orders-kafka', 120_000, { count: 1042 }),
-    repo('rates', 'feed:rates', 3000, { count: 3, line: '24.0 KiB · 1 file', bands: bandsOf({ count: 3, nowMs, everyMs: 3_600_000, from: 'feed:rates', bytes: 3000 }) }),
+    repo('rates', 'feed:rates', 3000, {
+      count: 3,
+      line: '24.0 KiB · 1 file',
+      bands: bandsOf({ count: 3, nowMs, everyMs: 3_600_000, from: 'feed:rates', bytes: 3000 }),
+    }),
     nodeOf('pipeline', 'enrich', {
       state: 'failed',
       line: '12 new · 0 changed · 2,310 reused',
@@ -161,21 +201,46 @@ export function diamondRiver(nowMs: number): Graph {
       state: 'waiting: gpu',
       line: '',
       count: 18,
-      cause: { text: 'waiting: gpu · 0 of 1 free', remedy: 'wait, or raise the pool: varve pool list' },
+      cause: {
+        text: 'waiting: gpu · 0 of 1 free',
+        remedy: 'wait, or raise the pool: varve pool list',
+      },
     }),
     repo('enriched', 'orders@master', 90_000, {
       state: 'failed',
-      bands: bandsOf({ count: 18, nowMs, everyMs: 30_000, from: 'orders@master', bytes: 90_000, states: { 0: 'failed', 1: 'failed' } }),
+      bands: bandsOf({
+        count: 18,
+        nowMs,
+        everyMs: 30_000,
+        from: 'orders@master',
+        bytes: 90_000,
+        states: { 0: 'failed', 1: 'failed' },
+      }),
     }),
     repo('model', 'orders@master', 700_000, {
       count: 6,
       state: 'queued',
-      bands: bandsOf({ count: 6, nowMs, everyMs: 86_400_000, from: 'orders@master', bytes: 700_000, states: { 0: 'queued' } }),
+      bands: bandsOf({
+        count: 6,
+        nowMs,
+        everyMs: 86_400_000,
+        from: 'orders@master',
+        bytes: 700_000,
+        states: { 0: 'queued' },
+      }),
     }),
-    nodeOf('pipeline', 'score', { state: 'unrunnable', line: '0 new · 0 changed · 2,310 reused', count: 290 }),
+    nodeOf('pipeline', 'score', {
+      state: 'unrunnable',
+      line: '0 new · 0 changed · 2,310 reused',
+      count: 290,
+    }),
     repo('scores', 'enriched@master', 12_000, { state: 'unrunnable' }),
     nodeOf('egress', 'scores-topic', { line: '0 records/s · lag 2 commits', count: 88_120 }),
-    nodeOf('egress', 'warehouse', { state: 'running', line: '12 records/s · lag 0', count: 40_018 }),
+    nodeOf('egress', 'warehouse', {
+      state: 'running',
+      line: '12 records/s · lag 0',
+      count: 40_018,
+    }),
   ]
   const edge = (from: string, to: string): { from: string; to: string } => ({ from, to })
   const failing: RecentJob = {
@@ -212,4 +277,11 @@ export function diamondRiver(nowMs: number): Graph {
   }
 }
 
-export const EMPTY_RIVER: Graph = { project: 'default', seq: 0, nodes: [], edges: [], commits: [], jobs: [] }
+export const EMPTY_RIVER: Graph = {
+  project: 'default',
+  seq: 0,
+  nodes: [],
+  edges: [],
+  commits: [],
+  jobs: [],
+}

@@ -51,7 +51,10 @@ test('a no stays a no, and every copy hears the same entry', async () => {
   expect(codeOf(answers[0]!)).toBe('PATH_CONFLICT')
   // A copy that the bus brings late.
   await world.bus.publish(TOPICS.proposals, [
-    encodeSent({ kind: 'propose', proposal: { ...p.proposal(no), issuedAtMs: world.clock.nowMs() } }),
+    encodeSent({
+      kind: 'propose',
+      proposal: { ...p.proposal(no), issuedAtMs: world.clock.nowMs() },
+    }),
   ])
   await p.add('a')
   expect((await world.check()).length).toBe(2)

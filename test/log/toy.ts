@@ -9,7 +9,7 @@ import type { ErrorCode } from '../../src/base/errors.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
 import { MemoryBus } from '../../src/bus/adapters/memory.ts'
-import type { Bus } from '../../src/bus/bus.ts'
+import type { Bus, BusMessage } from '../../src/bus/bus.ts'
 import { LogClient } from '../../src/log/client.ts'
 import type { LogGuests } from '../../src/log/guests.ts'
 import { Journal } from '../../src/log/journal.ts'
@@ -186,8 +186,8 @@ export class FaultyTables extends MemoryTables {
     if (this.cutBeforeApply) this.cut = true
     if (this.cut) return await never()
     const fail = this.failApply(this.applies++)
-    // What fails has done a part.
-    await this.#inner.apply(fail ? writes.slice(0, Math.floor(writes.length / 2)) : writes)
+    // What fails has done all but the last, which says that all is done.
+    await this.#inner.apply(fail ? writes.slice(0, -1) : writes)
     if (fail) throw new VarveError('UNAVAILABLE', 'injected')
   }
 
@@ -199,8 +199,7 @@ export class FaultyTables extends MemoryTables {
     const fate = this.fate(this.writes++)
     if (fate === 'ok') return await this.#inner.writeIf(table, write)
     if (fate === 'done-unanswered') await this.#inner.writeIf(table, write)
-    if (fate === 'late')
-      void this.#clock.sleep(40).then(() => this.#inner.writeIf(table, write))
+    if (fate === 'late') void this.#clock.sleep(40).then(() => this.#inner.writeIf(table, write))
     return { kind: 'unknown', cause: new Error(fate) }
   }
 }
@@ -248,8 +247,12 @@ export class Process {
     return this.client.propose(this.proposal(given), deadlineMs)
   }
 
-  add(key: string, by = 1, more: Partial<ToyProposal> = {}): Promise<Answer<ToyFact>> {
-    return this.propose({ ops: [{ op: 'add', key, by }], ...more })
+  add(
+    key: string,
+    by = 1,
+    { id, deadline }: { id?: Id; deadline?: number } = {},
+  ): Promise<Answer<ToyFact>> {
+    return this.propose({ ops: [{ op: 'add', key, by }], ...(id && { id }) }, deadline)
   }
 
   /** Entries 1 … n as a follower meets them. */
@@ -370,4 +373,26 @@ export function codeOf(answer: Answer<ToyFact>): ErrorCode | 'yes' | 'pending' {
   return 'yes' in decision ? 'yes' : decision.no.code
 }
 
+/** A bus that loses, repeats, delays and copies messages as a seeded die falls. */
+export class BadBus extends MemoryBus {
+  readonly #next: () => number
+  readonly #clock: Clock
 
+  constructor(clock: Clock, seed: number) {
+    super({ clock })
+    this.#clock = clock
+    this.#next = seededRandom(seed).next
+  }
+
+  override async publish(topic: string, messages: readonly BusMessage[]): Promise<void> {
+    for (const one of messages) {
+      const { partition, key, headers, value } = one
+      const message = { partition, key, headers, value }
+      const die = this.#next()
+      if (die < 0.15) continue
+      if (die < 0.3) void this.#clock.sleep(die * 3000).then(() => super.publish(topic, [message]))
+      else await super.publish(topic, die < 0.45 ? [message, message] : [message])
+    }
+    if (this.#next() < 0.05) throw new VarveError('UNAVAILABLE', 'injected')
+  }
+}

@@ -5,6 +5,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { AssertionError } from '../../base/assert.ts'
 import { forEachLimit } from '../../base/async.ts'
 import { VarveError, toVarveError } from '../../base/errors.ts'
 import type { BlobKey, BlobObject, BlobStore } from '../blob.ts'
@@ -220,7 +221,9 @@ function isAbsent(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR'
 }
 
-function storeError(verb: string, error: unknown): VarveError {
+/** What was asked wrongly stays an assertion. */
+function storeError(verb: string, error: unknown): Error {
+  if (error instanceof AssertionError) return error
   const known = toVarveError(error)
   const isSystem = typeof (error as { syscall?: unknown }).syscall === 'string'
   if (known.code !== 'INTERNAL' || !isSystem) return known

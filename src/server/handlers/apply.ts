@@ -37,7 +37,9 @@ export function applyHandlers(context: Context): Apply {
       const items: Applied[] = []
       for (const [n, step] of steps.entries())
         items.push(
-          await (query.dryRun ? step.plan() : step.put({ ...request, id: derivedId(request.id, n) })),
+          await (query.dryRun
+            ? step.plan()
+            : step.put({ ...request, id: derivedId(request.id, n) })),
         )
       return { items }
     },
@@ -56,7 +58,11 @@ function readStep(context: Context, project: string, document: SpecDocument): St
   }
 }
 
-function pipelineStep({ versions, pipelines }: Context, project: string, document: SpecDocument): Step {
+function pipelineStep(
+  { versions, pipelines }: Context,
+  project: string,
+  document: SpecDocument,
+): Step {
   const spec = document.parse(parsePipelineDocument)
   const { name } = spec.pipeline
   const kind = 'pipeline'
@@ -106,7 +112,8 @@ function streamStep(
     put: async (request) => {
       const applied = await plan()
       if (applied.action === 'none') return applied
-      const op: Op = kind === 'spout' ? { op: 'spout.put', spout: put } : { op: 'egress.put', egress: put }
+      const op: Op =
+        kind === 'spout' ? { op: 'spout.put', spout: put } : { op: 'egress.put', egress: put }
       await versions.propose(project, [op], request)
       return applied
     },
@@ -131,7 +138,10 @@ function refuseTwice(steps: readonly Step[]): void {
   const seen = new Set<string>()
   for (const { kind, name } of steps) {
     if (seen.has(`${kind} ${name}`))
-      throw new VarveError('INVALID_SPEC', `cannot apply the ${kind} "${name}" twice in one request`)
+      throw new VarveError(
+        'INVALID_SPEC',
+        `cannot apply the ${kind} "${name}" twice in one request`,
+      )
     seen.add(`${kind} ${name}`)
   }
 }

@@ -51,7 +51,9 @@ export function commitHandlers({ versions, tails }: Context): Commits {
       )
     },
 
-    'GET /projects/:project/repos/:repo/commits/:ref': async ({ params: { project, repo, ref } }) => {
+    'GET /projects/:project/repos/:repo/commits/:ref': async ({
+      params: { project, repo, ref },
+    }) => {
       const row = await versions.resolve(project, refOf(repo, ref))
       const subvenance: CommitKey[] = []
       for await (const key of versions.subvenance(project, row)) subvenance.push(key)

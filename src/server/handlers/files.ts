@@ -114,7 +114,8 @@ export function fileHandlers({ versions }: Context): Files {
         content: AsyncIterable<Uint8Array>
       }> {
         for await (const entry of objects.walk(root, base)) {
-          const path = base === '' || entry.path === base ? entry.path : entry.path.slice(base.length + 1)
+          const path =
+            base === '' || entry.path === base ? entry.path : entry.path.slice(base.length + 1)
           yield { path, sizeBytes: entry.sizeBytes, content: objects.readEntry(entry) }
         }
       }
@@ -183,7 +184,10 @@ export function fileHandlers({ versions }: Context): Files {
         const sum = { files: 0, bytes: 0 }
         for await (const file of readTar(call.body)) {
           const path = parseFilePath(file.path.replace(/^\.\//, ''))
-          const entry = await writer.put(base === '' ? path : parsePath(joinPath(base, path)), file.content)
+          const entry = await writer.put(
+            base === '' ? path : parsePath(joinPath(base, path)),
+            file.content,
+          )
           call.sign(`${entry.path} ${entry.digest}`)
           sum.files++
           sum.bytes += entry.sizeBytes

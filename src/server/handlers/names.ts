@@ -117,7 +117,11 @@ export function nameHandlers({ versions }: Context): Names {
       return branchView(await requireBranch(versions, project, key))
     },
 
-    'DELETE /projects/:project/repos/:repo/branches/:branch': async ({ params, query, request }) => {
+    'DELETE /projects/:project/repos/:repo/branches/:branch': async ({
+      params,
+      query,
+      request,
+    }) => {
       const { project, repo, branch } = params
       await requireBranch(versions, project, params)
       const op: Op = { op: 'branch.delete', branch: { repo, branch }, force: query.force ?? false }

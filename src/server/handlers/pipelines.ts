@@ -84,7 +84,9 @@ export function pipelineHandlers({ versions, pipelines, tails }: Context): Pipel
       return { ...(await view(project, row)), spec: row.spec }
     },
 
-    'GET /projects/:project/pipelines/:pipeline/plan': async ({ params: { project, pipeline } }) => {
+    'GET /projects/:project/pipelines/:pipeline/plan': async ({
+      params: { project, pipeline },
+    }) => {
       const row = await requirePipeline(versions, project, pipeline)
       return pipelines.plan(project, row.spec)
     },

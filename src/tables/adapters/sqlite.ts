@@ -72,7 +72,7 @@ export class SqliteTables implements Tables {
         else reject(failed(JSON.stringify(message)))
       })
     })
-    worker.removeAllListeners()
+    worker.removeAllListeners('error').removeAllListeners('message')
     const reader = new DatabaseSync(file, { readOnly: true })
     reader.exec('PRAGMA cache_size = -65536')
     return new SqliteTables(worker, reader, tables)

@@ -32,6 +32,7 @@ export class SpawnerClient {
     }
     try {
       return await new Promise<Exit>((resolve, reject) => {
+        hold(child, true)
         this.#running.set(id, { line, resolve, reject })
         send({ type: 'run', id, ...message })
         if (signal.aborted) kill()
@@ -40,6 +41,7 @@ export class SpawnerClient {
     } finally {
       signal.removeEventListener('abort', kill)
       this.#running.delete(id)
+      if (this.#running.size === 0) hold(child, false)
     }
   }
 
@@ -58,9 +60,6 @@ export class SpawnerClient {
       )
       for (const each of this.#running.values()) each.reject(error)
     })
-    // It holds no work when nothing runs, so it must not keep this process alive.
-    child.unref()
-    child.channel?.unref()
     this.#child = child
     return child
   }
@@ -79,4 +78,12 @@ export class SpawnerClient {
     this.#closed = true
     if (this.#child?.connected) this.#child.disconnect()
   }
+}
+
+/** Whether it keeps this process alive: only while it runs something. */
+function hold(child: ChildProcess, on: boolean): void {
+  if (on) child.ref()
+  else child.unref()
+  if (on) child.channel?.ref()
+  else child.channel?.unref()
 }

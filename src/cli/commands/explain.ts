@@ -1,0 +1,54 @@
+import type { Command } from 'commander'
+import type { Explanation } from '../../api/explain.ts'
+import { VarveError } from '../../base/errors.ts'
+import { shortId } from '../../model/id.ts'
+import type { Act } from '../act.ts'
+import { versionOf } from '../session.ts'
+import { clean } from '../table.ts'
+
+/** The tree that reads from result to source, one short line each. */
+export function* explanationLines(found: Explanation, indent = ''): Generator<string> {
+  const { commit, datum, job, code, feed } = found
+  yield `${indent}${commit.repo}@${commit.branch}=${shortId(commit.id)}:/${clean(found.path)}`
+  const inner = `${indent}  `
+  if (datum) {
+    const ran = datum.job === commit.id ? '' : `, by job ${shortId(datum.job)}`
+    yield `${inner}← datum ${shortId(datum.id)}, ${datum.why}${ran}`
+  }
+  if (code) {
+    const version = `${job?.pipeline ?? commit.repo} version ${code.pipelineVersion}`
+    yield `${inner}← code ${shortId(code.key)} of ${version}: ${clean(code.cmd.join(' '))}`
+  }
+  for (const input of found.inputs) {
+    const lines = explanationLines(input, `${inner}  `)
+    const first = lines.next().value
+    yield `${inner}← ${String(first).trimStart()}`
+    yield* lines
+  }
+  for (const [part, { from, to }] of Object.entries(feed ?? {}))
+    yield `${inner}← ${clean(part)} [${from ?? 'start'}, ${to})`
+  if (!datum && !feed) yield `${inner}← put by hand, commit set ${shortId(found.set)}`
+}
+
+export function addExplain(program: Command, act: Act): void {
+  program
+    .command('explain <repo[@ref]:/path>')
+    .description('where a file came from: datum, code, inputs, and so back to the feed')
+    .action(
+      act(async (session, text: string) => {
+        const ref = session.ref(text)
+        if (!ref.path)
+          throw new VarveError(
+            'INVALID_REF',
+            `cannot explain "${text}": name a file, repo@ref:/path`,
+          )
+        const client = await session.client()
+        const found = await client.call('GET /projects/:project/repos/:repo/commits/:ref/explain', {
+          params: { project: ref.project, repo: ref.repo, ref: versionOf(ref) },
+          query: { path: ref.path },
+        })
+        if (!session.output.isText) return session.output.one(found, [], found.path)
+        for (const line of explanationLines(found)) await session.output.line(line)
+      }),
+    )
+}

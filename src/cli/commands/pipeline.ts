@@ -1,0 +1,129 @@
+import type { Command } from 'commander'
+import type { PipelineView } from '../../api/pipelines.ts'
+import type { Act } from '../act.ts'
+import { ageText, many, stateText } from '../words.ts'
+
+/** The state a person asks about: stopped, what its newest job is, or what it waits for. */
+export function pipelineState(row: PipelineView): string {
+  if (row.state === 'stopped') return 'stopped'
+  if (row.lastJob?.endedAtMs === null) return 'running'
+  if (row.waitingFor) {
+    return row.waitingFor.startsWith('waiting') ? row.waitingFor : `waiting: ${row.waitingFor}`
+  }
+  return row.lastJob?.state ?? 'waiting: first commit'
+}
+
+export function addPipeline(program: Command, act: Act): void {
+  const group = program.command('pipeline').description('user code run over inputs')
+  group
+    .command('list')
+    .description('pipelines, by name')
+    .action(
+      act(async (session) => {
+        const { project } = session
+        const client = await session.client()
+        const { color } = session.output
+        const rows = client.pages((after) =>
+          client.call('GET /projects/:project/pipelines', {
+            params: { project },
+            query: { after },
+          }),
+        )
+        await session.output.list(
+          rows,
+          [
+            { header: 'NAME', text: (row) => row.name },
+            { header: 'VERSION', text: (row) => String(row.version), right: true },
+            { header: 'STATE', text: (row) => stateText(pipelineState(row), color) },
+            {
+              header: 'INPUT',
+              text: (row) => row.inputs.map((one) => `${one.repo}@${one.branch}`).join(' '),
+            },
+            {
+              header: 'LAST JOB',
+              text: (row) =>
+                row.lastJob ? ageText(row.lastJob.startedAtMs, session.world.nowMs()) : '',
+            },
+          ],
+          (row) => row.name,
+          'no pipelines yet; put one: varve apply -f SPEC',
+        )
+      }),
+    )
+  group
+    .command('inspect <name>')
+    .description('one pipeline with its spec')
+    .action(
+      act(async (session, text: string) => {
+        const { project, name } = session.name(text)
+        const client = await session.client()
+        const params = { project, pipeline: name }
+        const row = await client.call('GET /projects/:project/pipelines/:pipeline', { params })
+        await session.output.one(
+          row,
+          [
+            ['name', row.name],
+            ['version', String(row.version)],
+            ['state', stateText(pipelineState(row), session.output.color)],
+            ['input', row.inputs.map((one) => `${one.repo}@${one.branch}`).join(' ')],
+            ['output', `${row.output.repo}@${row.output.branch}`],
+            ['cause', row.lastJob?.cause?.text ?? null],
+            ['changed', ageText(row.updatedAtMs, session.world.nowMs())],
+            ['spec', JSON.stringify(row.spec, null, 2)],
+          ],
+          row.name,
+        )
+      }),
+    )
+  group
+    .command('plan <name>')
+    .description('what putting the pipeline as it is would run and reuse now')
+    .action(
+      act(async (session, text: string) => {
+        const { project, name } = session.name(text)
+        const client = await session.client()
+        const params = { project, pipeline: name }
+        const plan = await client.call('GET /projects/:project/pipelines/:pipeline/plan', {
+          params,
+        })
+        await session.output.one(
+          plan,
+          [
+            ['total', many(plan.total, 'datum')],
+            ['run', String(plan.run)],
+            ['reuse', String(plan.reuse)],
+            ['warnings', plan.warnings.join('\n')],
+          ],
+          name,
+        )
+      }),
+    )
+  for (const [verb, done, words] of [
+    ['stop', 'stopped', 'open no more commits for it'],
+    ['start', 'started', 'go on at the current tips of its inputs'],
+  ] as const)
+    group
+      .command(`${verb} <name>`)
+      .description(words)
+      .action(
+        act(async (session, text: string) => {
+          const { project, name } = session.name(text)
+          const client = await session.client()
+          const params = { project, pipeline: name }
+          await client.call(`POST /projects/:project/pipelines/:pipeline/${verb}`, { params })
+          session.output.note(`${done} pipeline ${name}`)
+        }),
+      )
+  group
+    .command('delete <name>')
+    .description('delete a pipeline; its output repo stays')
+    .action(
+      act(async (session, text: string) => {
+        const { project, name } = session.name(text)
+        const client = await session.client()
+        const params = { project, pipeline: name }
+        await client.call('DELETE /projects/:project/pipelines/:pipeline', { params })
+        session.output.note(`deleted pipeline ${name}`)
+      }),
+    )
+}

@@ -1,0 +1,80 @@
+// One line of progress for what takes over 300 ms: rewritten in place on a terminal, a line each 10 s
+// where there is none.
+
+import type { Sink } from './output.ts'
+import { bytesText, durationText } from './words.ts'
+
+const FIRST_MS = 300
+const REDRAW_MS = 100
+const LINE_EVERY_MS = 10_000
+const BAR_WIDTH = 20
+
+export class Progress {
+  readonly #stderr: Sink
+  readonly #what: string
+  readonly #totalBytes: number | undefined
+  readonly #nowMs: () => number
+  readonly #startMs: number
+  #shownMs: number
+  #doneBytes = 0
+  #drawn = false
+
+  constructor(options: {
+    stderr: Sink
+    nowMs: () => number
+    what: string
+    totalBytes?: number | undefined
+  }) {
+    this.#stderr = options.stderr
+    this.#what = options.what
+    this.#totalBytes = options.totalBytes
+    this.#nowMs = options.nowMs
+    this.#startMs = options.nowMs()
+    this.#shownMs = this.#startMs
+  }
+
+  get doneBytes(): number {
+    return this.#doneBytes
+  }
+
+  get elapsedMs(): number {
+    return this.#nowMs() - this.#startMs
+  }
+
+  async *count(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      this.add(chunk.length)
+      yield chunk
+    }
+  }
+
+  add(bytes: number): void {
+    this.#doneBytes += bytes
+    const now = this.#nowMs()
+    const tty = this.#stderr.isTTY === true
+    const rest = !tty ? LINE_EVERY_MS : this.#drawn ? REDRAW_MS : FIRST_MS
+    if (now - this.#shownMs < rest) return
+    this.#shownMs = now
+    this.#stderr.write(tty ? `\r\u001b[2K${this.#line()}` : `${this.#line()}\n`)
+    this.#drawn = tty
+  }
+
+  #line(): string {
+    const seconds = Math.max(0.001, this.elapsedMs / 1000)
+    const rate = this.#doneBytes / seconds
+    const speed = `${bytesText(Math.round(rate))}/s`
+    if (this.#totalBytes === undefined)
+      return `${this.#what}  ${bytesText(this.#doneBytes)}  ${speed}`
+    const part = this.#totalBytes === 0 ? 1 : Math.min(1, this.#doneBytes / this.#totalBytes)
+    const full = Math.round(part * BAR_WIDTH)
+    const bar = '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full)
+    const left = rate > 0 ? durationText(((this.#totalBytes - this.#doneBytes) / rate) * 1000) : '?'
+    return `${this.#what}  ${bar}  ${bytesText(this.#doneBytes)} of ${bytesText(this.#totalBytes)}  ${speed}  ${left} left`
+  }
+
+  /** Takes the line away; the result is said by the caller. */
+  end(): void {
+    if (this.#drawn) this.#stderr.write('\r\u001b[2K')
+    this.#drawn = false
+  }
+}

@@ -1,0 +1,103 @@
+// `varve dev`: the embedded server in the foreground, with the demo if asked for.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { InvalidArgumentError } from 'commander'
+
+interface DevOptions {
+  readonly data?: string
+  readonly host: string
+  readonly port?: number
+  readonly demo?: boolean
+  readonly fresh?: boolean
+  readonly once?: boolean
+}
+
+export function addDev(program: Command, signal: AbortSignal): void {
+  program
+    .command('dev')
+    .description('Run an embedded server here: one process, one folder; local, not for production')
+    .option('--data <folder>', 'where everything is kept (VARVE_DATA, else ./.varve)')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option(
+      '--port <number>',
+      'port; 0 takes any free one (default: 7070 or the next free one)',
+      parsePort,
+    )
+    .option('--demo', 'feed the server its own metrics through two pipelines into a file')
+    .option('--no-demo', 'run without the demo (the default)')
+    .option('--fresh', 'start the data folder anew')
+    .option('--once', 'use a temporary folder, stop after the first record the demo delivers')
+    .action(async (options: DevOptions) => {
+      // Loaded here: `varve --help` need not pay for a server.
+      const { openEmbedded } = await import('./embedded.ts')
+      const { startDemo } = await import('./demo/demo.ts')
+      const temporary = options.once ? await mkdtemp(join(tmpdir(), 'varve-once-')) : undefined
+      const data = temporary ?? options.data ?? process.env['VARVE_DATA'] ?? '.varve'
+      if (options.fresh) await rm(data, { recursive: true, force: true })
+      const varve = await openEmbedded({
+        data,
+        host: options.host,
+        ...(options.once ? { port: 0 } : options.port === undefined ? {} : { port: options.port }),
+      })
+      try {
+        const stop = new AbortController()
+        const demo = options.demo || options.once ? await startDemo(varve, stop.signal) : undefined
+        if (options.once && demo) {
+          await Promise.race([demo.firstRecord, varve.failed, aborted(signal)])
+          // Since the process began.
+          const firstOutputMs = Math.round(performance.now())
+          process.stdout.write(`${JSON.stringify({ firstOutputMs })}\n`)
+        } else {
+          process.stdout.write(greeting(varve, demo?.alerts))
+          await Promise.race([aborted(signal), varve.failed])
+          process.stderr.write('stopping …\n')
+        }
+        stop.abort()
+      } finally {
+        await varve.close()
+        if (temporary) await rm(temporary, { recursive: true, force: true })
+      }
+    })
+}
+
+function greeting(
+  varve: { url: string; token: string; data: string; sandboxMissing: string | undefined },
+  alerts: string | undefined,
+): string {
+  const rows: [string, string][] = [
+    ['page', `${varve.url}/?token=${varve.token}`],
+    ['API', `${varve.url}/api/v1/openapi.json`],
+    ['data', varve.data],
+    ['token', varve.token],
+  ]
+  if (alerts) rows.push(['results', alerts])
+  const lines = rows.map(([name, value]) => `  ${name.padEnd(8)}${value}`)
+  const tries = alerts
+    ? [`tail -f ${alerts}`, 'npx varve commit list metrics', 'npx varve explain alerts@master']
+    : [
+        'npx varve repo create events',
+        'npx varve file put events@master:/hello -f README.md',
+        'npx varve apply -f pipeline.yaml',
+      ]
+  const sandbox = varve.sandboxMissing
+    ? `\n  user code runs without a sandbox (${varve.sandboxMissing}): it finds its files in $PFS_ROOT\n`
+    : ''
+  return `\n${lines.join('\n')}\n\n  local, not for production${sandbox}\n  try\n${tries.map((one) => `    ${one}`).join('\n')}\n\n`
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new InvalidArgumentError('a port is a whole number from 0 to 65535')
+  return port
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

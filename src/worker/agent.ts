@@ -1,0 +1,179 @@
+// A worker: claims a chunk, runs its datums one after another, uploads, says done, and asks again.
+// While it holds a chunk it says so every few seconds; told that the chunk is no longer its own, it
+// stops at once. Whatever goes wrong with it, the chunk is claimed again by somebody.
+
+import type { Claim, WorkerApi, WorkerLine } from '../api/worker.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Runner } from '../exec/runner.ts'
+import type { Scratch, ScratchFolder } from '../exec/scratch.ts'
+import type { DatumResult } from '../model/datum.ts'
+import { runDatum } from './attempt.ts'
+import { Layout } from './layout.ts'
+
+const CLAIM_WAIT_MS = 20_000
+const BEAT_MS = 5_000
+const AGAIN_MS = 1_000
+const PROGRESS_MS = 200
+const LINES_MS = 100
+const LINES_HELD = 500
+
+export interface AgentOptions {
+  readonly api: WorkerApi
+  readonly runner: Runner
+  readonly scratch: Scratch
+  readonly clock: Clock
+  /** Its name in leases: never used by another incarnation. */
+  readonly worker: string
+  /** What went wrong beside any datum; the agent goes on. */
+  readonly trouble?: (error: unknown) => void
+}
+
+export class Agent {
+  readonly #options: AgentOptions
+
+  constructor(options: AgentOptions) {
+    this.#options = options
+  }
+
+  /** Works until the signal is aborted; a chunk in hand is then given back. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { api, clock, runner, scratch, trouble, worker } = this.#options
+    const beats = new Beats(this.#options)
+    const folder = await scratch.folder()
+    try {
+      const layout = new Layout({ api, folder, readOnly: runner.mountsPfs })
+      while (!signal.aborted)
+        try {
+          const claim = await api.claim(worker, CLAIM_WAIT_MS, signal)
+          if (claim) await runChunk(this.#options, { folder, layout, beats }, claim, signal)
+        } catch (error) {
+          trouble?.(error)
+          await layout.clear().catch(() => {})
+          await clock.sleep(AGAIN_MS, signal)
+        }
+    } finally {
+      await folder.close()
+    }
+  }
+}
+
+async function runChunk(
+  options: AgentOptions,
+  place: { readonly folder: ScratchFolder; readonly layout: Layout; readonly beats: Beats },
+  claim: Claim,
+  signal: AbortSignal,
+): Promise<void> {
+  const { api, clock } = options
+  const lost = new AbortController()
+  const stop = AbortSignal.any([signal, lost.signal])
+  const beating = place.beats.keep(claim, lost)
+  const output = api.output(claim)
+  const lines = new LineSender(options, claim)
+  const bench = { ...options, ...place, output, line: (line: WorkerLine) => lines.add(line) }
+  const results: DatumResult[] = []
+  let done = false
+  let failed = 0
+  let toldMs = 0
+  try {
+    for (const datum of claim.datums) {
+      const result = await runDatum(bench, claim, datum, stop)
+      if (stop.aborted) return
+      results.push(result)
+      if (result.state === 'failed') failed++
+      const nowMs = clock.monotonicMs()
+      const last = results.length === claim.datums.length
+      if (last || nowMs - toldMs >= PROGRESS_MS) {
+        toldMs = nowMs
+        api.progress(claim, results.length, failed)
+      }
+      await lines.room()
+    }
+    const tree = await output.finish(results)
+    await lines.flush()
+    // Not done: somebody else has it by now, and there is nothing to give back either.
+    await api.done(claim, tree)
+    done = true
+  } finally {
+    beating.abort()
+    if (!done) {
+      output.abandon()
+      await lines.flush().catch(() => {})
+      if (!lost.signal.aborted) await api.giveBack(claim).catch(() => {})
+    }
+  }
+}
+
+/** Says every few seconds that the worker lives and what it keeps. */
+class Beats {
+  readonly #options: AgentOptions
+  #beat = 0
+
+  constructor(options: AgentOptions) {
+    this.#options = options
+  }
+
+  /** Until the returned controller is aborted; aborts `lost` when the claim is no longer ours. */
+  keep(claim: Claim, lost: AbortController): AbortController {
+    const ended = new AbortController()
+    void this.#run(claim, lost, ended.signal)
+    return ended
+  }
+
+  async #run(claim: Claim, lost: AbortController, ended: AbortSignal): Promise<void> {
+    const { api, clock, worker } = this.#options
+    while (!ended.aborted) {
+      await clock.sleep(BEAT_MS, ended)
+      if (ended.aborted) return
+      try {
+        const gone = await api.beat(worker, ++this.#beat, [claim])
+        if (gone.length > 0) return lost.abort()
+      } catch (error) {
+        // The lease outlives a few lost beats.
+        this.#options.trouble?.(error)
+      }
+    }
+  }
+}
+
+/** Sends lines in batches, in order; holds the code back when the server is slower than its output. */
+class LineSender {
+  readonly #options: AgentOptions
+  readonly #claim: Claim
+  #held: WorkerLine[] = []
+  #sending: Promise<void> | undefined
+
+  constructor(options: AgentOptions, claim: Claim) {
+    this.#options = options
+    this.#claim = claim
+  }
+
+  add(line: WorkerLine): void {
+    this.#held.push(line)
+    this.#sending ??= this.#send().finally(() => (this.#sending = undefined))
+    // A failure is heard by whoever flushes.
+    this.#sending.catch(() => {})
+  }
+
+  async #send(): Promise<void> {
+    if (this.#held.length < LINES_HELD) await this.#options.clock.sleep(LINES_MS)
+    await this.#sendHeld()
+  }
+
+  async #sendHeld(): Promise<void> {
+    while (this.#held.length > 0) {
+      const lines = this.#held
+      this.#held = []
+      await this.#options.api.lines(this.#claim, lines)
+    }
+  }
+
+  /** Waits while too much is held. */
+  async room(): Promise<void> {
+    if (this.#held.length >= LINES_HELD) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    if (this.#held.length > 0) await this.#sendHeld()
+    await this.#sending
+  }
+}

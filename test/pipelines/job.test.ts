@@ -1,0 +1,280 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import type { Program } from '../../src/exec/adapters/inline/runner.ts'
+import { parsePath } from '../../src/model/path.ts'
+import type { World } from './world.ts'
+import { PROJECT, inlineWorld, spec } from './world.ts'
+
+/** Copies its inputs in upper case and counts its runs by file; fails on a file that holds "bad". */
+function upper(version = '1'): Program & { ran: string[] } {
+  const ran: string[] = []
+  return {
+    version,
+    ran,
+    run: ({ list, text, write, print }) => {
+      for (const path of list('in')) {
+        ran.push(path)
+        print(`reading ${path}`)
+        if (text(path).includes('bad')) return 3
+        write(path.replace('in/', 'out/'), text(path).toUpperCase())
+      }
+      return 0
+    },
+  }
+}
+
+const named = { input: { pfs: { repo: 'in', glob: '/*' } } }
+let world: World
+afterEach(async () => {
+  await world.close()
+  expect(world.troubles).toEqual([])
+})
+
+test('one new file among 10,000 datums runs exactly one, and explain says why', async () => {
+  const program = upper()
+  const made = await inlineWorld({ upper: program })
+  world = made.world
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['upper'], named))
+  await world.commit('in', files(10_000))
+  const first = await world.ended('out')
+  expect(first).toMatchObject({ state: 'finished', counts: { total: 10_000, ran: 10_000 } })
+  expect(program.ran).toHaveLength(10_000)
+
+  program.ran.length = 0
+  const commit = await world.commit('in', { fresh: 'hello' })
+  const job = await world.ended('out', commit.id)
+  expect(program.ran).toEqual(['in/fresh'])
+  expect(job).toMatchObject({
+    state: 'finished',
+    chunks: 1,
+    planned: { run: 1, reuse: 10_000, total: 10_001 },
+    counts: { total: 10_001, ran: 1, reused: 10_000, failed: 0 },
+  })
+  const output = await world.files('out')
+  expect(Object.keys(output)).toHaveLength(10_001)
+  expect(output).toMatchObject({ fresh: 'HELLO', f00000: 'TEXT 0' })
+
+  const why = async (path: string): Promise<string[]> => {
+    const key = { repo: 'out', branch: 'master', id: commit.id }
+    const file = await world.pipelines.explainFile(PROJECT, key, parsePath(path))
+    expect(file.inputs).toMatchObject([{ path, commit: { repo: 'in', id: commit.id } }])
+    expect(file.code?.cmd).toEqual(['upper'])
+    const datum = await world.pipelines.explainDatum(
+      PROJECT,
+      'out',
+      commit.id,
+      file.datum?.id ?? '',
+    )
+    expect(datum).toEqual(file.datum)
+    return [datum.state, datum.why, datum.job]
+  }
+  expect(await why('fresh')).toEqual(['success', 'new', job.commit.id])
+  expect(await why('f00007')).toEqual(['skipped', 'unchanged', first.commit.id])
+}, 120_000)
+
+describe('what runs again', () => {
+  test('after a failure only what failed and what is new', async () => {
+    const program = upper()
+    const made = await inlineWorld({ upper: program })
+    world = made.world
+    await world.repo('in')
+    await world.put(spec('out', 'in', ['upper'], { ...named, datumTries: 2 }))
+    const failing = await world.commit('in', { a: 'a', b: 'bad', c: 'c' })
+    const failed = await world.ended('out', failing.id)
+    expect(failed).toMatchObject({
+      state: 'failed',
+      counts: { total: 3, ran: 3, failed: 1 },
+      cause: { code: 'DATUM_FAILED' },
+    })
+    expect(failed.cause?.text).toContain('exit code 3')
+    expect(program.ran.toSorted()).toEqual(['in/a', 'in/b', 'in/b', 'in/c'])
+    const [datum] = await Array.fromAsync(
+      world.pipelines.datums(PROJECT, 'out', failing.id, { state: 'failed' }),
+    )
+    expect(datum).toMatchObject({
+      attempts: 2,
+      exit: { code: 3, signal: null },
+      lastLines: ['reading in/b'],
+    })
+    await expect(world.files('out')).rejects.toThrow()
+
+    program.ran.length = 0
+    const mended = await world.commit('in', { b: 'good', d: 'd' })
+    const job = await world.ended('out', mended.id)
+    expect(program.ran.toSorted()).toEqual(['in/b', 'in/d'])
+    expect(job).toMatchObject({ state: 'finished', counts: { ran: 2, reused: 2 } })
+    expect(await world.files('out')).toEqual({ a: 'A', b: 'GOOD', c: 'C', d: 'D' })
+    const views = await Array.fromAsync(world.pipelines.datums(PROJECT, 'out', mended.id))
+    expect(views.map(({ inputs, state, why }) => [inputs[0]?.path, state, why]).toSorted()).toEqual(
+      [
+        ['a', 'skipped', 'reused'],
+        ['b', 'success', 'input-changed'],
+        ['c', 'skipped', 'reused'],
+        ['d', 'success', 'new'],
+      ],
+    )
+  })
+
+  test('a datum that may fail is tried again in the next job', async () => {
+    let works = false
+    const ran: string[] = []
+    const flaky: Program = {
+      version: '1',
+      run: ({ list, write }) => {
+        for (const path of list('in')) {
+          ran.push(path)
+          if (path === 'in/b' && !works) return 1
+          write(path.replace('in/', 'out/'), 'ok')
+        }
+        return 0
+      },
+    }
+    world = (await inlineWorld({ flaky })).world
+    await world.repo('in')
+    await world.put(spec('out', 'in', ['flaky'], { ...named, datumTries: 1, maxFailedDatums: 1 }))
+    const first = await world.commit('in', { a: '1', b: '1' })
+    expect(await world.ended('out', first.id)).toMatchObject({
+      state: 'finished',
+      counts: { failed: 1 },
+    })
+    expect(await world.files('out')).toEqual({ a: 'ok' })
+    works = true
+    ran.length = 0
+    const second = await world.commit('in', { c: '1' })
+    expect(await world.ended('out', second.id)).toMatchObject({ counts: { ran: 2, total: 3 } })
+    expect(ran.toSorted()).toEqual(['in/b', 'in/c'])
+    expect(await world.files('out')).toEqual({ a: 'ok', b: 'ok', c: 'ok' })
+  })
+
+  test('other code runs everything again, and the code of before nothing', async () => {
+    const program = upper('1')
+    const made = await inlineWorld({ upper: program })
+    world = made.world
+    await world.repo('in')
+    const put = (): Promise<void> => world.put(spec('out', 'in', ['upper'], named))
+    await put()
+    await world.commit('in', { a: 'a', b: 'b' })
+    await world.ended('out')
+    const root = await world.rootOf('out')
+
+    const other = upper('2')
+    made.runner.programs.set('upper', other)
+    expect(await world.pipelines.plan(PROJECT, spec('out', 'in', ['upper'], named))).toMatchObject({
+      run: 2,
+      reuse: 0,
+    })
+    const second = await world.commit('in', { c: 'c' })
+    expect(await world.ended('out', second.id)).toMatchObject({
+      counts: { ran: 3, codeChanged: 2, reused: 0 },
+    })
+    expect(other.ran).toHaveLength(3)
+
+    made.runner.programs.set('upper', program)
+    program.ran.length = 0
+    const third = await world.commit('in', { c: null })
+    expect(await world.ended('out', third.id)).toMatchObject({ counts: { ran: 0, reused: 2 } })
+    expect(program.ran).toEqual([])
+    expect(await world.rootOf('out')).toBe(root)
+  })
+})
+
+test('two datums that put one path fail the job, naming both and the path', async () => {
+  const same: Program = { version: '1', run: ({ write }) => write('out/same', 'x') }
+  world = (await inlineWorld({ same })).world
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['same'], named))
+  const one = await world.commit('in', { a: 'a' })
+  expect(await world.ended('out', one.id)).toMatchObject({ state: 'finished' })
+  // Against a datum that did not change.
+  const two = await world.commit('in', { b: 'b' })
+  const job = await world.ended('out', two.id)
+  expect(job).toMatchObject({ state: 'failed', cause: { code: 'OUTPUT_CONFLICT' } })
+  expect(job.cause?.text).toMatch(/"\/same" is put by datum [0-9a-f]{8} and by [0-9a-f]{8}/)
+  // Its owner gone, the path is free, and what ran before counts.
+  const three = await world.commit('in', { a: null })
+  expect(await world.ended('out', three.id)).toMatchObject({
+    state: 'finished',
+    counts: { ran: 0 },
+  })
+})
+
+test('errCmd recovers a datum: no output, and it is tried again', async () => {
+  const program = upper()
+  const mend: Program = { version: '1', run: () => 0 }
+  world = (await inlineWorld({ upper: program, mend })).world
+  await world.repo('in')
+  const transform = { errCmd: ['mend'] }
+  await world.put(spec('out', 'in', ['upper'], { ...named, datumTries: 1, transform }))
+  const one = await world.commit('in', { a: 'a', b: 'bad' })
+  expect(await world.ended('out', one.id)).toMatchObject({
+    state: 'finished',
+    counts: { recovered: 1, failed: 0 },
+  })
+  expect(await world.files('out')).toEqual({ a: 'A' })
+  program.ran.length = 0
+  const two = await world.commit('in', { c: 'c' })
+  await world.ended('out', two.id)
+  expect(program.ran.toSorted()).toEqual(['in/b', 'in/c'])
+})
+
+test('code that is not there fails the job with the reason', async () => {
+  world = (await inlineWorld({})).world
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['nothing'], named))
+  const one = await world.commit('in', { a: 'a' })
+  const job = await world.ended('out', one.id)
+  expect(job).toMatchObject({ state: 'failed', cause: { code: 'CODE_FAILED' } })
+  expect(job.cause?.text).toContain('"nothing"')
+})
+
+test('a chain of pipelines runs to its end, and lines are kept with their datum', async () => {
+  world = (await inlineWorld({ upper: upper() })).world
+  await world.repo('in')
+  await world.put(spec('mid', 'in', ['upper'], named))
+  await world.put(
+    spec('out', 'mid', ['upper'], { input: { pfs: { repo: 'mid', name: 'in', glob: '/' } } }),
+  )
+  const commit = await world.commit('in', { 'd/a': 'a', b: 'b' })
+  const job = await world.ended('out', commit.id)
+  expect(job).toMatchObject({ state: 'finished', counts: { total: 1 } })
+  expect(await world.files('out')).toEqual({ 'd/a': 'A', b: 'B' })
+  const lines = await Array.fromAsync(world.pipelines.logs(PROJECT, 'out', { job: commit.id }))
+  expect(lines.map((line) => line.text)).toEqual(['reading in/b', 'reading in/d/a'])
+  const [datum] = await Array.fromAsync(world.pipelines.datums(PROJECT, 'out', commit.id))
+  expect(new Set(lines.map((line) => line.datum))).toEqual(new Set([datum?.id]))
+})
+
+test('stopping a job keeps what is done', async () => {
+  const ran: string[] = []
+  const hang: Program = {
+    version: '1',
+    run: ({ list, write, signal }) => {
+      const [path = ''] = list('in')
+      ran.push(path)
+      if (path !== 'in/b') return write(path.replace('in/', 'out/'), 'x')
+      return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
+    },
+  }
+  world = (await inlineWorld({ hang })).world
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['hang'], { ...named, datumSetSpec: { number: 1 } }))
+  const commit = await world.commit('in', { a: '1', b: '1', c: '1' })
+  const key = { repo: 'out', branch: 'master', id: commit.id }
+  await expect.poll(() => world.pipelines.progress(PROJECT, 'out')?.done).toBe(2)
+  await world.core.versions.propose(PROJECT, [{ op: 'job.stop', commit: key }], {
+    id: world.core.ids(),
+    principal: 'user:test',
+  })
+  const job = await world.ended('out', commit.id)
+  expect(job).toMatchObject({ state: 'stopped', counts: { ran: 2 } })
+  ran.length = 0
+  const next = await world.commit('in', { b: null })
+  expect(await world.ended('out', next.id)).toMatchObject({ state: 'finished', counts: { ran: 0 } })
+  expect(Object.keys(await world.files('out'))).toEqual(['a', 'c'])
+})
+
+function files(count: number): Record<string, string> {
+  const entries: [string, string][] = []
+  for (let i = 0; i < count; i++) entries.push([`f${String(i).padStart(5, '0')}`, `text ${i}`])
+  return Object.fromEntries(entries)
+}

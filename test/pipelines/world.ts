@@ -1,0 +1,205 @@
+// Everything a pipeline needs, on memory ports: log, objects, scheduler, recorder, workers. User code
+// is functions given by the test, or real processes when a runner and scratch are given.
+
+import { systemClock as clock } from '../../src/base/clock.ts'
+import { must } from '../../src/base/assert.ts'
+import { concat, fromUtf8, utf8 } from '../../src/base/bytes.ts'
+import { systemRandom as random } from '../../src/base/random.ts'
+import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
+import { MemoryBus } from '../../src/bus/adapters/memory.ts'
+import { InlineRunner } from '../../src/exec/adapters/inline/runner.ts'
+import type { Program } from '../../src/exec/adapters/inline/runner.ts'
+import { MemoryScratch } from '../../src/exec/adapters/inline/scratch.ts'
+import { LoopPools } from '../../src/exec/adapters/loops/pools.ts'
+import type { Runner } from '../../src/exec/runner.ts'
+import type { Scratch } from '../../src/exec/scratch.ts'
+import { openHash, zstdCompute } from '../../src/main/compute.ts'
+import { openCore } from '../../src/main/core.ts'
+import type { Core } from '../../src/main/core.ts'
+import type { Commit, Job } from '../../src/model/entities.ts'
+import { hasEnded } from '../../src/model/entities.ts'
+import type { Id } from '../../src/model/id.ts'
+import { parsePath } from '../../src/model/path.ts'
+import { parseRef } from '../../src/model/ref.ts'
+import { Board, jobEnded } from '../../src/pipelines/board.ts'
+import { LogStore } from '../../src/pipelines/logs.ts'
+import { PipelineService } from '../../src/pipelines/pipeline-service.ts'
+import { Planner } from '../../src/pipelines/planner.ts'
+import { WorkQueue } from '../../src/pipelines/queue.ts'
+import { Recorder } from '../../src/pipelines/recorder.ts'
+import { Scheduler } from '../../src/pipelines/scheduler.ts'
+import { WorkRows } from '../../src/pipelines/work.ts'
+import type { Trouble } from '../../src/pipelines/trouble.ts'
+import { WorkDesk } from '../../src/server/work.ts'
+import { MemoryTables } from '../../src/tables/adapters/memory.ts'
+import { Agent } from '../../src/worker/agent.ts'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+
+export const PROJECT = 'default'
+const ME = 'user:test'
+
+export class World {
+  readonly core: Core
+  readonly board: Board
+  readonly rows: WorkRows
+  readonly pipelines: PipelineService
+  readonly desk: WorkDesk
+  readonly pools: LoopPools
+  readonly scratch: Scratch
+  readonly troubles: unknown[] = []
+  readonly #stop = new AbortController()
+  readonly #writing: Promise<void>
+  readonly #hear: (message: unknown) => void
+
+  private constructor(core: Core, tables: MemoryTables, bus: MemoryBus, options: WorldOptions) {
+    this.core = core
+    const { versions, objects, ids } = core
+    const { runner, scratch } = options
+    this.scratch = scratch
+    const workers = options.workers ?? 2
+    const board = new Board({ versions, clock })
+    const rows = new WorkRows({ tables, clock, random })
+    const hash = options.hash
+    const planner = new Planner({ versions, runner, hash, workers: () => workers })
+    const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
+    const logs = new LogStore({ objects, tables, bus, clock, random })
+    const guests = { board, versions, rows, tables, bus, clock, ids }
+    this.board = board
+    this.rows = rows
+    this.pipelines = new PipelineService({ board, versions, planner, rows, logs, bus, clock })
+    this.desk = new WorkDesk({ queue, logs, versions })
+    const api = this.desk
+    const trouble = (error: unknown): void => void this.troubles.push(error)
+    this.pools = new LoopPools({
+      start: (pool, index, signal) =>
+        new Agent({
+          api,
+          runner,
+          scratch,
+          clock,
+          worker: `${pool}-${index}-${ids()}`,
+          trouble,
+        }).run(signal),
+    })
+    this.#hear = (message) => this.troubles.push((message as Trouble).error)
+    subscribe('varve.pipelines.trouble', this.#hear)
+    this.#writing = core.writeLog(this.#stop.signal)
+    this.#start = async () => {
+      await board.start(this.#stop.signal)
+      // Two of each: whatever they do twice must be as if done once.
+      for (let i = 0; i < 2; i++) {
+        new Scheduler({ board, versions, planner, rows, clock, ids }).start(this.#stop.signal)
+        new Recorder(guests).start(this.#stop.signal)
+      }
+      queue.start(this.#stop.signal)
+      await this.pools.apply({ id: 'p', size: workers })
+    }
+  }
+
+  readonly #start: () => Promise<void>
+
+  static async open(options: Omit<WorldOptions, 'hash'>): Promise<World> {
+    const tables = new MemoryTables()
+    const blob = new MemoryBlobStore()
+    const bus = new MemoryBus({ clock })
+    const hash = await openHash()
+    const storeKey = new Uint8Array(32).fill(3)
+    const ports = { tables, blob, bus, clock, random, hash, compute: zstdCompute, storeKey }
+    const world = new World(await openCore(ports), tables, bus, { ...options, hash })
+    await world.#start()
+    return world
+  }
+
+  async repo(name: string): Promise<void> {
+    const request = { id: this.core.ids(), principal: ME }
+    await this.core.versions.propose(PROJECT, [{ op: 'repo.create', name }], request)
+  }
+
+  /** One commit to repo@master; null deletes. */
+  commit(repo: string, files: Readonly<Record<string, string | null>>): Promise<Commit> {
+    return this.core.versions.commitFiles(
+      PROJECT,
+      { repo, branch: 'master' },
+      async (writer) => {
+        for (const [path, text] of Object.entries(files))
+          if (text === null) await writer.delete(parsePath(path))
+          else await writer.put(parsePath(path), utf8(text))
+      },
+      { id: this.core.ids(), principal: ME },
+    )
+  }
+
+  async put(document: Record<string, unknown>): Promise<void> {
+    await this.pipelines.put(PROJECT, document, { id: this.core.ids(), principal: ME })
+  }
+
+  /** The job of a commit, or of the newest commit of the pipeline's branch, once it has ended. */
+  async ended(pipeline: string, id?: Id): Promise<Job> {
+    const { versions } = this.core
+    for (;;) {
+      const key = { repo: pipeline, branch: 'master' }
+      const tip = id ?? (await versions.branch(PROJECT, key))?.tip?.id
+      const job = tip && (await versions.job(PROJECT, pipeline, tip))
+      if (job && jobEnded(job)) return job
+      const commit = tip && (await versions.commit(PROJECT, { ...key, id: tip }))
+      if (commit && hasEnded(commit.state) && !job)
+        throw new Error(`no job: the commit ended ${commit.state}: ${commit.cause?.text}`)
+      await clock.sleep(5)
+    }
+  }
+
+  /** Path → content of what repo@master reads. */
+  async files(repo: string): Promise<Record<string, string>> {
+    const { versions, objects } = this.core
+    const { root } = await versions.resolve(PROJECT, parseRef(`${repo}@master`))
+    const files: Record<string, string> = {}
+    for await (const entry of objects.walk(root))
+      files[entry.path] = fromUtf8(concat(await Array.fromAsync(objects.readEntry(entry))))
+    return files
+  }
+
+  async rootOf(repo: string): Promise<string> {
+    const { root } = await this.core.versions.resolve(PROJECT, parseRef(`${repo}@master`))
+    return must(root, 'root').slice(0, 64)
+  }
+
+  async close(): Promise<void> {
+    await this.pools.close()
+    await this.pipelines.close()
+    this.#stop.abort()
+    await this.#writing
+    await this.core.close()
+    unsubscribe('varve.pipelines.trouble', this.#hear)
+  }
+}
+
+interface WorldOptions {
+  readonly runner: Runner
+  readonly scratch: Scratch
+  readonly workers?: number
+  readonly hash: (bytes: Uint8Array) => Uint8Array
+}
+
+export async function inlineWorld(
+  programs: Readonly<Record<string, Program>>,
+): Promise<{ world: World; runner: InlineRunner; scratch: MemoryScratch }> {
+  const scratch = new MemoryScratch()
+  const runner = new InlineRunner({ scratch, programs })
+  return { world: await World.open({ runner, scratch }), runner, scratch }
+}
+
+/** A spec for tests: `program` over `/*` of `repo`. */
+export function spec(
+  name: string,
+  repo: string,
+  cmd: readonly string[],
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const { transform, ...rest } = more
+  return {
+    pipeline: { name },
+    input: { pfs: { repo, glob: '/*' } },
+    transform: { cmd, ...(transform as object | undefined) },
+    ...rest,
+  }
+}

@@ -1,0 +1,97 @@
+// One life of a process of the product, wired as main/ wires it, on faulty ports.
+
+import type { Bus } from '../../src/bus/bus.ts'
+import { LogClient } from '../../src/log/client.ts'
+import type { Log, Machine } from '../../src/log/machine.ts'
+import { LogWriter } from '../../src/log/writer.ts'
+import { DEFAULT_PROJECT } from '../../src/model/name.ts'
+import type { Fact, Op } from '../../src/model/ops.ts'
+import { ObjectEngine } from '../../src/objects/engine.ts'
+import type { Tables } from '../../src/tables/tables.ts'
+import { versionsMachine } from '../../src/versions/machine.ts'
+import type { Prepared } from '../../src/versions/prepared.ts'
+import { Reader } from '../../src/versions/reader.ts'
+import { VersionsService } from '../../src/versions/service.ts'
+import type { State } from '../../src/versions/state.ts'
+import { SimBus } from './bus.ts'
+import type { Faults } from './faults.ts'
+import { SimBlobStore, SimTables, Wire } from './ports.ts'
+import { hash, storeKey } from './store.ts'
+import type { Durable } from './store.ts'
+import type { Life } from './world.ts'
+
+export type VersionsMachine = Machine<Op, Fact, State, Prepared>
+
+/** Planted bugs: each wraps one part when a process is built. See test/planted. */
+export interface Defect {
+  machine?(machine: VersionsMachine, life: Life): VersionsMachine
+  writerTables?(tables: Tables): Tables
+  writerBus?(bus: Bus, life: Life): Bus
+  apiTables?(tables: Tables): Tables
+  log?(log: Log<Op, Fact>): Log<Op, Fact>
+  /** The played worker keeps no row of its result. */
+  resultOnlyOnBus?: boolean
+}
+
+/** Small enough that a lane sets up quickly, and snapshots happen. */
+const KEPT_IDS = 8 * 1024
+const SNAPSHOT_MIN_BYTES = 6 * 1024
+
+export interface Node {
+  readonly life: Life
+  readonly tables: Tables
+  readonly bus: Bus
+  readonly versions: VersionsService
+}
+
+function portsOf(life: Life, faults: Faults, durable: Durable) {
+  const wire = new Wire(life, faults)
+  return {
+    tables: new SimTables(wire, durable.tables) as Tables,
+    blob: new SimBlobStore(wire, durable.blob),
+    bus: new SimBus(wire, durable.fabric) as Bus,
+    clock: life.clock,
+    random: life.random,
+    hash,
+    storeKey,
+    cacheBytes: 1 << 20,
+  }
+}
+
+export function openNode(life: Life, faults: Faults, durable: Durable, defect: Defect): Node {
+  const given = portsOf(life, faults, durable)
+  const ports = { ...given, tables: defect.apiTables?.(given.tables) ?? given.tables }
+  const objects = new ObjectEngine(ports)
+  const client = new LogClient<Op, Fact>(ports)
+  const log = defect.log?.(client) ?? client
+  const versions = new VersionsService({ ...ports, log, objects })
+  return { life, tables: ports.tables, bus: ports.bus, versions }
+}
+
+export async function openWriter(
+  life: Life,
+  faults: Faults,
+  durable: Durable,
+  defect: Defect,
+): Promise<void> {
+  const given = portsOf(life, faults, durable)
+  const ports = {
+    ...given,
+    tables: defect.writerTables?.(given.tables) ?? given.tables,
+    bus: defect.writerBus?.(given.bus, life) ?? given.bus,
+  }
+  const objects = new ObjectEngine(ports)
+  const log = new LogClient<Op, Fact>(ports)
+  const reader = new Reader({ ...ports, watermark: (project) => log.watermark(project) })
+  const sound = versionsMachine({ objects, reader, emptyRoot: await objects.emptyTree() })
+  const machine = defect.machine?.(sound, life) ?? sound
+  const writer = new LogWriter({
+    ...ports,
+    machine,
+    keptIds: KEPT_IDS,
+    snapshotMinBytes: SNAPSHOT_MIN_BYTES,
+  })
+  const running = writer.run(new AbortController().signal)
+  writer.ensure(DEFAULT_PROJECT)
+  await running
+}

@@ -1,0 +1,182 @@
+// One history: processes, users, faults for a while, then healing and the check that all drains.
+
+import type { CommitKey } from '../../src/model/entities.ts'
+import { FEED, IN, LATE, OPEN, PIPELINES, User, follower, scheduler, spout } from './actors.ts'
+import { Oracle, checkHistory } from './check.ts'
+import { SwarmFaults } from './faults.ts'
+import type { Faults } from './faults.ts'
+import { Ledger } from './ledger.ts'
+import { openNode, openWriter } from './node.ts'
+import type { Defect, Node } from './node.ts'
+import { Durable } from './store.ts'
+import { Process, World } from './world.ts'
+
+export interface Outcome {
+  readonly seed: number
+  readonly violations: readonly string[]
+  readonly traceHash: string
+  readonly events: number
+  readonly faults: number
+  readonly crashes: number
+  readonly trace: readonly string[] | undefined
+}
+
+export interface RunOptions {
+  readonly defect?: Defect
+  readonly trace?: boolean
+  /** Instead of the swarm: faults of one's own, the small scenario. */
+  readonly faults?: Faults
+  readonly small?: boolean
+}
+
+/** Virtual time by which everything must have drained after healing. */
+const DRAIN_MS = 240_000
+
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<Outcome> {
+  const { defect = {}, small = false } = options
+  const world = new World(seed, options.trace ? { trace: true } : {})
+  const swarm = options.faults ? undefined : new SwarmFaults(world)
+  const faults = options.faults ?? (swarm as SwarmFaults)
+  const durable = new Durable(world)
+  const ledger = new Ledger()
+  const oracle = new Oracle(durable)
+  const spoutTotal = small ? 3 : 10
+
+  const processes: Process[] = []
+  const nodes = new Map<string, Node>()
+  const add = (name: string, skewMs: number, begin: (node: Node) => Promise<unknown>): void => {
+    const process = new Process(world, name, skewMs, (life) => {
+      const node = openNode(life, faults, durable, defect)
+      nodes.set(name, node)
+      begin(node).catch((error: unknown) => {
+        world.violate('assertions', `${name} ended: ${(error as Error).stack}`)
+      })
+    })
+    processes.push(process)
+  }
+  const apiAheadMs = 5_000
+  const skew = (): number => (small ? 0 : world.between(-apiAheadMs, apiAheadMs))
+  for (const name of ['writer-a', 'writer-b']) {
+    // A writer's clock may be wildly wrong.
+    const skewMs = !small && world.chance(0.2) ? world.between(-3_600_000, 3_600_000) : skew()
+    processes.push(
+      new Process(world, name, skewMs, (life) => {
+        openWriter(life, faults, durable, defect).catch((error: unknown) => {
+          world.violate('assertions', `${name} ended: ${(error as Error).stack}`)
+        })
+      }),
+    )
+  }
+  const apiNames = small ? ['api-a'] : ['api-a', 'api-b']
+  for (const name of apiNames) add(name, skew(), (node) => follower(node))
+  for (const name of small ? ['spout-a'] : ['spout-a', 'spout-b'])
+    add(name, skew(), (node) => spout(node, spoutTotal))
+  for (const name of small ? ['scheduler-a'] : ['scheduler-a', 'scheduler-b'])
+    add(name, skew(), (node) => scheduler(node, defect))
+
+  const apis = (): Node[] => apiNames.flatMap((name) => nodes.get(name) ?? [])
+  const users = (): User => new User(world, ledger, apis)
+  let working = 1
+  const go = (work: Promise<void>): void => {
+    working++
+    work
+      .catch((error: unknown) => world.violate('assertions', `a user: ${(error as Error).stack}`))
+      .finally(() => working--)
+  }
+  for (const process of processes) process.start()
+  go(
+    (async () => {
+      await setUp(users())
+      for (let author = 0; author < (small ? 1 : 2); author++)
+        go(authors(users(), author, small ? 1 : 3))
+      go(openCommits(users, go, small ? 1 : 2))
+      if (!small) go(late(users()))
+    })().finally(() => working--),
+  )
+
+  if (swarm) {
+    await world.run(() => false, world.between(5_000, 25_000))
+    swarm.on = false
+  }
+  world.note('healed')
+  const until = world.nowMs + DRAIN_MS
+  let drained = await world.run(() => working === 0, until)
+  while (drained && !(await isOver(oracle, spoutTotal))) {
+    if (world.nowMs > until) drained = false
+    else await world.run(() => false, world.nowMs + 500)
+  }
+  if (!drained && world.violations.length === 0)
+    world.violate(
+      'I15',
+      working > 0 ? `${working} users still wait` : 'jobs or projections still wait',
+    )
+  if (drained) await checkHistory({ world, oracle, ledger, spoutTotal, apiAheadMs })
+  return {
+    seed,
+    violations: world.violations,
+    traceHash: world.traceHash,
+    events: world.eventsRun,
+    faults: faults.landed,
+    crashes: processes.reduce((sum, process) => sum + process.crashes, 0),
+    trace: world.trace,
+  }
+}
+
+async function isOver(oracle: Oracle, spoutTotal: number): Promise<boolean> {
+  const stored = await oracle.versions.spout('default', 'sp')
+  return stored?.positions['p'] === String(spoutTotal) && (await oracle.isDrained())
+}
+
+async function setUp(user: User): Promise<void> {
+  await user.propose({ op: 'repo.create', name: IN.repo })
+  await user.propose({ op: 'spout.put', spout: { name: 'sp', ...FEED, spec: {} } })
+  for (const { name, inputs } of PIPELINES)
+    await user.propose({
+      op: 'pipeline.put',
+      pipeline: { name, inputs, outputBranch: 'master', backlog: 'every', spec: {} },
+    })
+}
+
+/** One-shot commits of different files on one branch; sometimes a request is sent once more. */
+async function authors(user: User, author: number, commits: number): Promise<void> {
+  for (let n = 0; n < commits; n++) {
+    const id = user.newId()
+    const path = `a${author}/f${n}`
+    await user.commit(IN, path, `content ${author} ${n}`, id)
+    await user.pause(3_000)
+    if (n === 0) await user.commit(IN, path, `content ${author} ${n}`, id)
+  }
+}
+
+/** Refused before its repo is there; the same request stays refused afterwards. */
+async function late(user: User): Promise<void> {
+  const id = user.newId()
+  await user.commit(LATE, 'f', 'too early', id)
+  await user.propose({ op: 'repo.create', name: LATE.repo })
+  await user.pause(1_000)
+  await user.commit(LATE, 'f', 'too early', id)
+  await user.commit(LATE, 'g', 'in time')
+}
+
+/** Two authors put into one open commit while somebody finishes it. */
+async function openCommits(
+  users: () => User,
+  go: (work: Promise<void>) => void,
+  authorCount: number,
+): Promise<void> {
+  const user = users()
+  const id = user.newId()
+  const opened = await user.propose({ op: 'commit.open', branch: OPEN, note: null }, id)
+  if ('code' in opened) throw new Error(`cannot open a commit: ${opened.code}`)
+  const commit: CommitKey = { ...OPEN, id }
+  for (let author = 0; author < authorCount; author++) go(stager(users(), commit, author))
+  await user.pause(2_000)
+  await user.finish(commit)
+}
+
+async function stager(user: User, commit: CommitKey, author: number): Promise<void> {
+  for (let n = 0; n < 6; n++) {
+    if (!(await user.stage(commit, `s${author}/f${n}`, `staged ${author} ${n}`))) return
+    await user.pause(300)
+  }
+}
