@@ -87,6 +87,13 @@ export class Session {
       throw new VarveError('INVALID_REF', `cannot use "${text}": write it as ${noun}`)
     return { project: ref.project, name: ref.repo, version: versionOf(ref) }
   }
+
+  /** `[project/]pipeline[@job]`: without a job the newest one. */
+  job(text: string): { project: string; name: string; version: string } {
+    const ref = this.ref(text)
+    const version = ref.version === undefined ? 'latest' : versionOf(ref)
+    return { project: ref.project, name: ref.repo, version }
+  }
 }
 
 /** The part behind "@" as the API takes it; the default branch when there is none. */

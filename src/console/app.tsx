@@ -45,7 +45,7 @@ export function App(): ReactElement {
             <span className="muted"> / {address.project}</span>
           )}
         </h1>
-        {graph && <Summary graph={graph} go={go} />}
+        {graph && (link.problem ? <Problem link={link} /> : <Summary graph={graph} go={go} />)}
         <span className="spring" />
         <input
           ref={find}
@@ -73,7 +73,7 @@ export function App(): ReactElement {
         </button>
       </header>
       <main>
-        {link.problem && <Problem link={link} />}
+        {!graph && link.problem && <Problem link={link} />}
         {graph && graph.nodes.length === 0 && <Empty />}
         {graph && graph.nodes.length > 0 && (
           <>
@@ -171,9 +171,9 @@ function LinkWord({ link }: { readonly link: Link }): ReactElement {
 function Problem({ link }: { readonly link: Link }): ReactElement | null {
   if (link.problem === null) return null
   return (
-    <p className="problem" role="status">
+    <p className="summary problem" role="status">
       {link.problem.text} <span className="muted">→ {link.problem.remedy}</span>{' '}
-      <code>{link.problem.code}</code>
+      {link.state === 'refused' && <code>{link.problem.code}</code>}
     </p>
   )
 }

@@ -26,7 +26,7 @@ export function Drawer({ label, onClose, children }: DrawerProps): ReactElement 
     aside.current?.scrollTo(0, 0)
   }, [label])
   return (
-    <aside className="drawer" aria-label={label} ref={aside}>
+    <aside className="drawer" tabIndex={-1} aria-label={label} ref={aside}>
       <button
         type="button"
         className="close"

@@ -4,7 +4,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['Tab', 'from node to node, down the river'],
   ['← →', 'along the river'],
   ['↑ ↓', 'across it'],
-  ['Enter', 'open the node'],
+  ['Enter', 'open the node; again: step into its drawer'],
   ['j k', 'older, newer layer of a repo'],
   ['/', 'find by name'],
   ['g r', 'go to the river'],

@@ -12,6 +12,25 @@ const THINNEST_OUTLINE_PX = 5
 /** Changes within a factor of four of one another look alike: less than that is no news. */
 const LEAST_SPREAD_BITS = 2
 
+export type Season = 'summer' | 'winter'
+
+/**
+ * A varve is a couplet, so neighbouring bands differ. A band keeps its season while it is in sight:
+ * only new ones get one, the other one of the band below. Ids by season, newest first.
+ */
+export function seasonsOf(
+  ids: readonly string[],
+  before: ReadonlyMap<string, Season>,
+): ReadonlyMap<string, Season> {
+  const seasons = new Map<string, Season>()
+  let below: Season = 'winter'
+  for (const id of ids.toReversed()) {
+    below = before.get(id) ?? (below === 'winter' ? 'summer' : 'winter')
+    seasons.set(id, below)
+  }
+  return seasons
+}
+
 export interface Layer {
   readonly band: Band
   /** From the top of the tube. */

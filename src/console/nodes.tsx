@@ -4,7 +4,7 @@ import { useState } from 'react'
 import type { ReactElement } from 'react'
 import type { GraphNode } from '../api/graph.ts'
 import { formatCount } from './format.ts'
-import { layersOf } from './layers.ts'
+import { layersOf, seasonsOf } from './layers.ts'
 import { TUBE_WIDTH_PX } from './scene.ts'
 import { StateWord } from './state-word.tsx'
 import { bandLook } from './words.ts'
@@ -102,6 +102,9 @@ export function CoreSample(props: CoreProps): ReactElement {
   const { node, pulse, tubePx, stratum, held, onHold } = props
   // What lay here when the page opened does not fall again.
   const [before] = useState(() => new Set(node.bands.map((band) => band.id)))
+  const ids = node.bands.map((band) => band.id)
+  const [seasons, setSeasons] = useState(() => seasonsOf(ids, new Map()))
+  if (ids.some((id) => !seasons.has(id))) setSeasons(seasonsOf(ids, seasons))
   const layers = layersOf(node.bands, tubePx - 8)
   return (
     <>
@@ -133,7 +136,7 @@ export function CoreSample(props: CoreProps): ReactElement {
               'band',
               `stratum-${stratum}`,
               bandLook(band.state),
-              (node.count - index) % 2 === 0 ? 'winter' : 'summer',
+              seasons.get(band.id) ?? 'summer',
               before.has(band.id) ? '' : 'drop',
               held === index ? 'held' : '',
             ].join(' ')}

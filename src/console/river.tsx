@@ -30,6 +30,7 @@ import { leadWord } from './words.ts'
 /** Narrower than this, the river runs down the page. */
 const ACROSS_FROM_PX = 640
 const READOUT_WIDTH_PX = 264
+const READOUT_HEIGHT_PX = 76
 /** What river.css leaves at both sides together. */
 const PADDING_PX = 8
 const STRATA = 6
@@ -227,7 +228,10 @@ function Scene({ laid, nodes, repos, pulses, address, go, nowMs }: SceneProps): 
             onClick={(event) => {
               if (event.metaKey || event.ctrlKey || event.shiftKey) return
               event.preventDefault()
-              go({ node: node.key, help: false })
+              // Opened already: step into the drawer.
+              if (address.node === node.key && !address.help)
+                document.querySelector<HTMLElement>('.drawer')?.focus()
+              else go({ node: node.key, help: false })
             }}
             onFocus={(event) => {
               if (node.bands.length > 0 && event.currentTarget.matches(':focus-visible'))
@@ -274,19 +278,23 @@ function spoken(node: GraphNode): string {
   return parts.filter((text) => text !== '').join(', ')
 }
 
-/** Beside the band, to the left where the right has no room, and always within the scene. */
+/**
+ * Beside the core sample, to the left where the right has no room; above the neighbour's words for
+ * the upper bands and below them for the lower ones, so that reading one thing hides no other.
+ */
 function readoutPlace(
   { node, centre }: Placed,
   index: number,
   tubePx: number,
   answer: LayoutAnswer,
 ): { left: number; top: number; width: number } {
-  const top = centre.y - tubePx / 2 + (layersOf(node.bands, tubePx - 8)[index]?.topPx ?? 0) - 12
+  const bandTopPx = layersOf(node.bands, tubePx - 8)[index]?.topPx ?? 0
+  const top = centre.y + (bandTopPx < tubePx / 2 ? -READOUT_HEIGHT_PX - 44 : 44)
   const right = centre.x + 40
   const left = right + READOUT_WIDTH_PX <= answer.widthPx ? right : centre.x - 40 - READOUT_WIDTH_PX
   return {
     left: Math.max(0, left),
-    top: Math.max(0, Math.min(top, answer.heightPx - 84)),
+    top: Math.max(0, Math.min(top, answer.heightPx - READOUT_HEIGHT_PX)),
     width: READOUT_WIDTH_PX,
   }
 }

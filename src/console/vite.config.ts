@@ -6,7 +6,7 @@ import { defineConfig } from 'vite'
 // Content-Security-Policy is `default-src 'self'` without exceptions.
 export default defineConfig({
   root: import.meta.dirname,
-  base: './',
+  base: '/',
   logLevel: 'warn',
   plugins: [react()],
   worker: { format: 'es' },

@@ -18,8 +18,6 @@ export interface FetchAnswer {
   readonly errorCode: number
   /** The end readers of committed records may see (last stable offset). */
   readonly end: number
-  /** The first offset the broker keeps. */
-  readonly start: number
   readonly aborted: readonly AbortedTransaction[]
   readonly bytes: Buffer
 }
@@ -118,7 +116,7 @@ function readPart(reader: WireReader, topicId: string): FetchAnswer {
   const errorCode = reader.int16()
   reader.int64()
   const end = reader.int64()
-  const start = reader.int64()
+  reader.int64()
   const aborted = reader.compactArray(() => {
     const transaction = { producerId: reader.int64(), firstOffset: reader.int64() }
     reader.tags()
@@ -127,5 +125,5 @@ function readPart(reader: WireReader, topicId: string): FetchAnswer {
   reader.int32()
   const bytes = reader.compactBytes() ?? Buffer.alloc(0)
   reader.tags()
-  return { topicId, partition, errorCode, end, start, aborted, bytes }
+  return { topicId, partition, errorCode, end, aborted, bytes }
 }

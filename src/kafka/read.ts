@@ -4,7 +4,9 @@
 //   gap's two ends, a recreated topic ends it as such;
 // - what is fetched and not yet taken stays under a byte budget: taking is what fetches on.
 
-import { deferred, Signal } from '../base/async.ts'
+import { Signal } from '../base/async.ts'
+import { systemClock } from '../base/clock.ts'
+import { topicOffsets } from './admin.ts'
 import type { KafkaConnection } from './connect.ts'
 import { CODE, KafkaError } from './error.ts'
 import { fetchParts } from './fetch.ts'
@@ -90,7 +92,14 @@ export async function* readPartitions(
     buffer.wake()
   }
   signal.addEventListener('abort', end)
-  const reader = new Reader(cluster, from, buffer, stop.signal, options.maxWaitMs ?? 250)
+  const reader = new Reader(
+    connection,
+    cluster,
+    from,
+    buffer,
+    stop.signal,
+    options.maxWaitMs ?? 250,
+  )
   const running = reader.run().catch((error: unknown) => buffer.fail(error))
   try {
     while (!signal.aborted) {
@@ -113,6 +122,7 @@ interface Held {
 }
 
 class Reader {
+  readonly #connection: KafkaConnection
   readonly #cluster: WireCluster
   readonly #buffer: Buffered
   readonly #signal: AbortSignal
@@ -122,12 +132,14 @@ class Reader {
   #tries = 0
 
   constructor(
+    connection: KafkaConnection,
     cluster: WireCluster,
     from: readonly ReadFrom[],
     buffer: Buffered,
     signal: AbortSignal,
     maxWaitMs: number,
   ) {
+    this.#connection = connection
     this.#cluster = cluster
     this.#buffer = buffer
     this.#signal = signal
@@ -176,13 +188,13 @@ class Reader {
         await broker?.disconnect().catch(() => undefined)
         return
       }
-      for (const answer of answers) if (!this.#accept(answer)) round.over = true
+      for (const answer of answers) if (!(await this.#accept(answer))) round.over = true
       await this.#buffer.room(this.#signal)
     }
   }
 
   /** False: metadata is stale. */
-  #accept(answer: FetchAnswer): boolean {
+  async #accept(answer: FetchAnswer): Promise<boolean> {
     const held = this.#parts.get(key(answer))
     if (!held) return true
     const { part, next } = held
@@ -190,7 +202,7 @@ class Reader {
       case CODE.none:
         break
       case CODE.offsetOutOfRange:
-        throw new OutOfRange({ ...part, offset: next }, answer.start, answer.end)
+        throw await this.#outOfRange({ ...part, offset: next })
       case CODE.unknownTopicId:
       case CODE.inconsistentTopicId:
       case CODE.unknownTopic:
@@ -224,13 +236,16 @@ class Reader {
     return true
   }
 
+  /** The broker's refusal does not say what it keeps. */
+  async #outOfRange(part: ReadFrom): Promise<OutOfRange> {
+    const ranges = await topicOffsets(this.#connection, part.topic)
+    const range = ranges.find(({ partition }) => partition === part.partition)
+    return new OutOfRange(part, range?.start ?? 0, range?.end ?? 0)
+  }
+
   async #refresh(why: string): Promise<void> {
     if (++this.#tries > TRIES) throw new KafkaError('lost', `cannot read from Kafka: ${why}`)
-    const { promise, resolve } = deferred<void>()
-    const timer = setTimeout(resolve, TRY_AFTER_MS)
-    this.#signal.addEventListener('abort', () => resolve(), { once: true })
-    await promise
-    clearTimeout(timer)
+    await systemClock.sleep(TRY_AFTER_MS, this.#signal)
     try {
       await this.#cluster.refreshMetadata()
     } catch (error) {

@@ -114,6 +114,8 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
     const all = this.#followers.get(project) ?? new Set()
     this.#followers.set(project, all.add(follower))
     this.#minding ??= this.#mind()
+    // A writer may have died between an append and its projection.
+    void this.#ringIfBehind(project)
     const ended = (): boolean => signal.aborted || this.#stop.signal.aborted
     try {
       while (!ended()) {

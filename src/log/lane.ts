@@ -13,15 +13,12 @@
 
 import { assert, must } from '../base/assert.ts'
 import { Signal, deferred } from '../base/async.ts'
-import { toHex, utf8 } from '../base/bytes.ts'
+import { toHex } from '../base/bytes.ts'
 import { isVarveError } from '../base/errors.ts'
 import { backoffMs, retry } from '../base/retry.ts'
-import type { BusMessage } from '../bus/bus.ts'
-import { TOPICS } from '../bus/bus.ts'
 import type { Id } from '../model/id.ts'
 import { Item, KeyOrder } from './arrivals.ts'
 import {
-  BLOCK_MAX_BYTES,
   BLOCK_MAX_ENTRIES,
   ENTRY_MAX_BYTES,
   blockLength,
@@ -34,16 +31,15 @@ import { Fold } from './fold.ts'
 import type { LogGuests } from './guests.ts'
 import { Journal } from './journal.ts'
 import type { Head } from './journal.ts'
-import type { Decision, Entry, Machine, Proposal } from './machine.ts'
+import type { Decision, Entry, Machine } from './machine.ts'
 import { Projector } from './projector.ts'
-import type { Run } from './projector.ts'
 import { RecentIds } from './recent-ids.ts'
 import { Snapshots } from './snapshots.ts'
 import { FIRST_GENERATION, bucketEnd, bucketOf } from './tables.ts'
 import { HORIZON_MS, KEPT_IDS, logTimeMs } from './time.ts'
-import { KEY_REUSED, isReused, no, rule } from './verdict.ts'
-import { encodeEntries, encodeLook, encodeNotices } from './wire.ts'
-import type { Notice, Sent } from './wire.ts'
+import { Teller } from './teller.ts'
+import { KEY_REUSED, no, rule } from './verdict.ts'
+import type { Sent } from './wire.ts'
 
 export interface LaneOptions<Op, Fact, State, Prepared> extends LogGuests {
   readonly machine: Machine<Op, Fact, State, Prepared>
@@ -72,6 +68,7 @@ export class Lane<Op, Fact, State, Prepared> {
   readonly #journal: Journal<Fact>
   readonly #snapshots: Snapshots
   readonly #projector: Projector<Fact>
+  readonly #teller: Teller<Op, Fact>
   readonly #stop = new AbortController()
   /** Rejects when deciding finds that something it believes is not so. */
   readonly #failed = deferred<void>()
@@ -98,12 +95,6 @@ export class Lane<Op, Fact, State, Prepared> {
   /** Deciding rests until the state and the log are at one point. */
   #snapshotDue = false
 
-  readonly #outbox: BusMessage[] = []
-  readonly #outboxWake = new Signal()
-  /** Copies of decided requests, by the seq that decided them. */
-  readonly #repeats = new Map<number, Item<Op, Prepared>[]>()
-  readonly #repeatsWake = new Signal()
-
   constructor(project: string, options: LaneOptions<Op, Fact, State, Prepared>) {
     this.project = project
     this.#o = options
@@ -112,8 +103,9 @@ export class Lane<Op, Fact, State, Prepared> {
     assert(this.#keptIds >= 8 * BLOCK_MAX_ENTRIES, 'enough ids are kept')
     this.#journal = new Journal(options, project, FIRST_GENERATION)
     this.#snapshots = new Snapshots(options, project, FIRST_GENERATION)
+    this.#teller = new Teller(options, project)
     this.#projector = new Projector(options, options.machine, this.#journal, (run) =>
-      this.#published(run),
+      this.#teller.entries(run),
     )
     this.#ids = this.#noIds()
   }
@@ -123,8 +115,14 @@ export class Lane<Op, Fact, State, Prepared> {
     return this.#open.size
   }
 
+  /** It holds proposals it will not answer; their authors ask again. */
+  get stopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
   /** Takes what came from the bus; copies of what it holds join it. */
   offer(sent: Sent<Op>): void {
+    if (this.stopped) return
     if (sent.kind === 'ring') {
       this.#lookAgain = true
       this.#wake.ring()
@@ -135,7 +133,7 @@ export class Lane<Op, Fact, State, Prepared> {
       if (held.proposal.fingerprint === sent.proposal.fingerprint)
         held.issuedAtMs.push(sent.proposal.issuedAtMs)
       else if (sent.kind === 'propose' && held.kind === 'propose')
-        this.#notify(sent.proposal, [sent.proposal.issuedAtMs], KEY_REUSED)
+        this.#teller.notice(new Item(0, sent, []), KEY_REUSED)
       return
     }
     const item = new Item<Op, Prepared>(this.#arrived++, sent, this.#keysOf(sent))
@@ -151,14 +149,17 @@ export class Lane<Op, Fact, State, Prepared> {
     const inner = this.#stop.signal
     inner.addEventListener('abort', () => {
       this.#failed.resolve()
-      for (const wake of [this.#wake, this.#outboxWake, this.#repeatsWake]) wake.ring()
+      this.#wake.ring()
     })
     const loops = [
       this.#failed.promise,
       this.#appending(inner),
       this.#projector.run(inner),
-      this.#publishing(inner),
-      this.#repeating(inner),
+      this.#teller.run(
+        inner,
+        () => this.#projector.seq,
+        (seq) => this.#patiently(inner, () => this.#journal.entry(seq)),
+      ),
     ]
     try {
       await Promise.all(loops)
@@ -243,13 +244,15 @@ export class Lane<Op, Fact, State, Prepared> {
     const { proposal } = item
     const decidedBy = this.#ids.get(proposal.id)
     if (decidedBy !== undefined) {
-      this.#repeat(item, decidedBy)
+      this.#teller.copy(item, decidedBy)
       return this.#letGo(item)
     }
     const issuedAtMs = item.newestIssuedAtMs
     // Silence: whether it was decided long ago is known to `requests`, where its sender looks next.
-    if (!(proposal.machine && item.kind === 'propose') && issuedAtMs < fold.lineMs)
+    if (!(proposal.machine && item.kind === 'propose') && issuedAtMs < fold.lineMs) {
+      say('anomaly', { project: this.project, what: 'a proposal came too late', id: proposal.id })
       return this.#letGo(item)
+    }
     const newest = Math.max(this.#newestIssuedMs, issuedAtMs)
     const at = {
       seq: fold.seq + 1,
@@ -268,7 +271,7 @@ export class Lane<Op, Fact, State, Prepared> {
       return this.#prepare(item)
     }
     if ('notice' in ruling) {
-      this.#notify(proposal, item.issuedAtMs, ruling.notice)
+      this.#teller.notice(item, ruling.notice)
       return this.#letGo(item)
     }
     const decision: Decision<Fact> = 'yes' in ruling ? { yes: ruling.yes } : { no: ruling.no }
@@ -363,7 +366,7 @@ export class Lane<Op, Fact, State, Prepared> {
       if (!isVarveError(error, 'DISK_FULL')) throw error
       // Nothing was written. Their authors hear it and may ask again; reads go on.
       for (const { item } of block) {
-        this.#notify(item.proposal, item.issuedAtMs, { code: error.code, message: error.message })
+        this.#teller.notice(item, { code: error.code, message: error.message })
         this.#open.delete(item.proposal.id)
       }
       return await this.#load(signal)
@@ -494,66 +497,6 @@ export class Lane<Op, Fact, State, Prepared> {
     this.#snapshots.save(head.seq, bytes).catch((error: unknown) => {
       say('anomaly', { project: this.project, what: 'a snapshot was not saved', error })
     })
-  }
-
-  // ── tell ──
-
-  #published(run: Run<Fact>): void {
-    const sizeBytes = run.sizeBytes ?? utf8(JSON.stringify(run.entries)).length
-    const fits = sizeBytes <= BLOCK_MAX_BYTES
-    this.#send(
-      fits ? encodeEntries(this.project, run.entries, run.print) : encodeLook(this.project),
-    )
-    if (this.#repeats.size > 0) this.#repeatsWake.ring()
-  }
-
-  #notify(
-    proposal: Proposal<Op>,
-    issuedAtMs: readonly number[],
-    said: Pick<Notice, 'code' | 'message'>,
-  ): void {
-    const { id, fingerprint } = proposal
-    this.#send(encodeNotices(this.project, [{ ...said, id, fingerprint, issuedAtMs }]))
-  }
-
-  #send(message: BusMessage): void {
-    this.#outbox.push(message)
-    this.#outboxWake.ring()
-  }
-
-  /** The bus is a bell: what it does not take is found in the tables. */
-  async #publishing(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const messages = this.#outbox.splice(0)
-      if (messages.length === 0) await this.#outboxWake.wait()
-      else
-        await this.#o.bus.publish(TOPICS.log, messages).catch((error: unknown) => {
-          say('anomaly', { project: this.project, what: 'entries were not published', error })
-        })
-    }
-  }
-
-  #repeat(item: Item<Op, Prepared>, seq: number): void {
-    const waiting = this.#repeats.get(seq)
-    if (waiting) waiting.push(item)
-    else this.#repeats.set(seq, [item])
-    this.#repeatsWake.ring()
-  }
-
-  /** Answers copies with the entry that decided them, once it can be read. */
-  async #repeating(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const ready = [...this.#repeats].filter(([seq]) => seq <= this.#projector.seq)
-      if (ready.length === 0) await this.#repeatsWake.wait()
-      for (const [seq, items] of ready) {
-        this.#repeats.delete(seq)
-        const entry = await this.#patiently(signal, () => this.#journal.entry(seq))
-        const others = items.filter(({ proposal }) => isReused(entry, proposal.fingerprint))
-        for (const { proposal, issuedAtMs } of others)
-          this.#notify(proposal, issuedAtMs, KEY_REUSED)
-        if (others.length < items.length) this.#published({ entries: [entry] })
-      }
-    }
   }
 
   async #patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {

@@ -55,7 +55,7 @@ export class LogWriter<Op, Fact, State, Prepared> {
       }
       const project = sent.kind === 'ring' ? sent.project : sent.proposal.project
       const lane = this.#lane(project)
-      while (lane && lane.size >= LANE_FULL && !signal.aborted)
+      while (lane && lane.size >= LANE_FULL && !lane.stopped)
         await this.#options.clock.sleep(5, signal)
       lane?.offer(sent)
     }

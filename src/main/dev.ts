@@ -18,7 +18,7 @@ interface DevOptions {
 export function addDev(program: Command, signal: AbortSignal): void {
   program
     .command('dev')
-    .description('Run an embedded server here: one process, one folder; local, not for production')
+    .description('run an embedded server here: one process, one folder; not for production')
     .option('--data <folder>', 'where everything is kept (VARVE_DATA, else ./.varve)')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option(

@@ -1,6 +1,6 @@
 // Between what other rooms see of an entry and what nodes hold.
 
-import { must } from '../base/assert.ts'
+import { assert, must } from '../base/assert.ts'
 import { toHex } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 import type { Path } from '../model/path.ts'
@@ -11,7 +11,9 @@ import { CHUNK, DIR, idItem, INLINE, inlineItem, Item, LIST } from './node.ts'
 import type { DirEntry, FileContent, FileEntry, TreeEntry } from './objects.ts'
 
 export function refOf(item: Item): TreeRef {
-  return makeTreeRef(item.id, must(item.place, 'the place of a stored item'))
+  const place = must(item.place, 'the place of a stored item')
+  assert(place.offset >= 0, 'where content lies is asked for after its writer has finished')
+  return makeTreeRef(item.id, place)
 }
 
 /** A directory by reference; what it holds is not known yet. @throws VarveError INVALID_REF */

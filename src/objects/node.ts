@@ -1,7 +1,7 @@
 // Nodes of trees: a directory with its entries in byte order of their names, or the flat list of a big
 // file's chunks. Runs, which are staged writes, are the same directories with marks in them.
 //
-// Stored: varint size of the canonical part · canonical part · hints.
+// Stored: u32, little-endian, size of the canonical part · canonical part · hints.
 // The canonical part alone is hashed, so it says what, never where:
 //   u8 header (1 directory, 2 chunk list; a run's: | 0x10 holds marks, | 0x20 replaces what is below)
 //   varint count · entries
@@ -20,8 +20,7 @@
 // A tree holds no marks, no empty directory but the root, and every file in the one form its content
 // allows: inline to 512 bytes, one chunk when it has one, a list otherwise.
 
-import { fromHex, toHex } from '../base/bytes.ts'
-import { compareUtf8 } from '../base/bytes.ts'
+import { compareUtf8, fromHex, toHex } from '../base/bytes.ts'
 import { ByteReader, ByteWriter, corrupt } from './codec.ts'
 import { ID_BYTES, sameId } from './ids.ts'
 import type { Place } from './pack.ts'
@@ -59,6 +58,7 @@ export class Item {
   readonly parts: readonly Item[]
   /** In runs: whatever the base has at the name goes, be it file or directory, without a conflict. */
   readonly replaces: boolean
+  #hex = ''
 
   constructor(
     kind: number,
@@ -90,7 +90,8 @@ export class Item {
   }
 
   get id(): string {
-    return toHex(this.src.subarray(this.at, this.at + ID_BYTES))
+    this.#hex ||= toHex(this.src.subarray(this.at, this.at + ID_BYTES))
+    return this.#hex
   }
 
   replacing(replaces: boolean): Item {
@@ -180,14 +181,39 @@ export function childOf(node: DirNode, name: string): Item | undefined {
   return node.names[i] === name ? node.items[i] : undefined
 }
 
+/** Views of memory that the next encoding uses again: copy what is to stay. */
 export interface EncodedNode {
   readonly canonical: Uint8Array
   /** What is stored: the canonical part with its hints. */
   readonly stored: Uint8Array
 }
 
+const SIZE_BYTES = 4
+const MAX_SCRATCH_BYTES = 4 * 1024 * 1024
+
+// Fresh memory for every node would cost more than filling it.
+let scratch = new ByteWriter(64 * 1024)
+
+function startNode(): ByteWriter {
+  if (scratch.bytes.length > MAX_SCRATCH_BYTES) scratch = new ByteWriter(64 * 1024)
+  scratch.at = SIZE_BYTES
+  return scratch
+}
+
+function endNode(out: ByteWriter, hints: HintWriter): EncodedNode {
+  const end = out.at
+  hints.writeTo(out)
+  const stored = out.done()
+  sizeField(stored).setUint32(0, end - SIZE_BYTES, true)
+  return { canonical: stored.subarray(SIZE_BYTES, end), stored }
+}
+
+function sizeField(stored: Uint8Array): DataView {
+  return new DataView(stored.buffer, stored.byteOffset, SIZE_BYTES)
+}
+
 export function encodeDir(node: DirNode): EncodedNode {
-  const out = new ByteWriter(64 + node.items.length * 64)
+  const out = startNode()
   const hints = new HintWriter()
   out.u8(HEAD_DIR | (node.marks ? HEAD_MARKS : 0) | (node.replaces ? HEAD_REPLACES : 0))
   out.varint(node.items.length)
@@ -195,11 +221,11 @@ export function encodeDir(node: DirNode): EncodedNode {
     out.text(node.names[i] as string)
     encodeItem(out, hints, node.items[i] as Item)
   }
-  return withHints(out, hints)
+  return endNode(out, hints)
 }
 
 export function encodeList(chunks: readonly Item[]): EncodedNode {
-  const out = new ByteWriter(16 + chunks.length * 40)
+  const out = startNode()
   const hints = new HintWriter()
   out.u8(HEAD_LIST)
   out.varint(chunks.length)
@@ -208,7 +234,7 @@ export function encodeList(chunks: readonly Item[]): EncodedNode {
     out.copy(chunk.src, chunk.at, ID_BYTES)
     hints.add(chunk.place as Place)
   }
-  return withHints(out, hints)
+  return endNode(out, hints)
 }
 
 function encodeItem(out: ByteWriter, hints: HintWriter, item: Item): void {
@@ -293,24 +319,15 @@ export function joined(kind: number, parts: readonly Item[], replaces: boolean):
 
 /** The canonical part of a stored node, to check its id with. @throws VarveError CORRUPT */
 export function canonicalPart(stored: Uint8Array): Uint8Array {
-  const reader = new ByteReader(stored)
-  const size = reader.varint()
-  const start = reader.skip(size)
-  return stored.subarray(start, start + size)
-}
-
-function withHints(out: ByteWriter, hints: HintWriter): EncodedNode {
-  const canonical = out.done()
-  const stored = new ByteWriter(canonical.length + hints.sizeBytes + 16)
-  stored.varint(canonical.length)
-  stored.copy(canonical, 0, canonical.length)
-  hints.writeTo(stored)
-  return { canonical, stored: stored.done() }
+  if (stored.length < SIZE_BYTES) throw corrupt('a node ends too early')
+  const end = SIZE_BYTES + sizeField(stored).getUint32(0, true)
+  if (end > stored.length) throw corrupt('a node ends too early')
+  return stored.subarray(SIZE_BYTES, end)
 }
 
 function split(stored: Uint8Array): { reader: ByteReader; hints: HintReader } {
   const canonical = canonicalPart(stored)
-  const from = canonical.byteOffset - stored.byteOffset + canonical.length
+  const from = SIZE_BYTES + canonical.length
   return { reader: new ByteReader(canonical), hints: new HintReader(stored.subarray(from)) }
 }
 
@@ -318,10 +335,6 @@ class HintWriter {
   readonly #packs = new Map<string, number>()
   readonly #out = new ByteWriter(64)
   #last: Place | undefined
-
-  get sizeBytes(): number {
-    return this.#out.at + 8 + this.#packs.size * 16
-  }
 
   add(place: Place): void {
     const last = this.#last

@@ -14,7 +14,10 @@ import { frameHead, RAW, ZSTD } from './frame.ts'
 import type { Compute } from './guests.ts'
 import { Probe } from './probe.ts'
 
-const MAX_PACK_BYTES = 64 * 1024 * 1024
+/** Up to three are in memory: one filling, one sealed, one being put. */
+const MAX_PACK_BYTES = 32 * 1024 * 1024
+/** A pack that grows past this is taken for one that will be full. */
+const GROWING_BYTES = 4 * 1024 * 1024
 const MAGIC = utf8('varvepk1')
 /** Chunks below this share a frame, which is closed when it holds this much. */
 const SHARED_FRAME_BYTES = 64 * 1024
@@ -86,7 +89,7 @@ export class PackWriter {
   }
 
   /**
-   * Stores a node, raw: it is mostly ids, of which compression saves a twelfth. Call `settle` first,
+   * Stores a node, copied and raw: it is mostly ids, of which compression saves a twelfth. Call `settle` first,
    * so that every place the node names is known; the place of the node itself is known on return.
    */
   addNode(id: Uint8Array, bytes: Uint8Array, place = unlaid()): Place {
@@ -197,7 +200,7 @@ export class PackWriter {
   #append(bytes: Uint8Array): void {
     const needed = this.#used + bytes.length
     if (needed > this.#buffer.length) {
-      const doubled = Math.min(this.#buffer.length * 2, MAX_PACK_BYTES)
+      const doubled = needed > GROWING_BYTES ? MAX_PACK_BYTES : this.#buffer.length * 2
       const grown = new Uint8Array(Math.max(4096, doubled, needed))
       grown.set(this.#buffer.subarray(0, this.#used))
       this.#buffer = grown

@@ -33,14 +33,14 @@ export class PackedTreeWriter implements TreeWriter {
   }
 
   async put(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<FileEntry> {
-    this.#open()
+    this.#open(path)
     const item = await this.#stored(path, content)
     this.#place(path, item)
     return fileEntryOf(this.#store.ids, path, item)
   }
 
   async append(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
-    this.#open()
+    this.#open(path)
     const item = await storeContent(this.#sink, content)
     this.#place(path, joined(APPEND, [item], false))
   }
@@ -107,8 +107,11 @@ export class PackedTreeWriter implements TreeWriter {
     this.#sink.abandon()
   }
 
-  #open(): void {
+  /** `file`: the path of a file to be written. */
+  #open(file?: Path): void {
     assert(!this.#ended, 'a writer is used no more after finish or abandon')
+    if (file === ROOT)
+      throw new VarveError('INVALID_PATH', 'cannot write "/": the root is not a file')
   }
 
   #end(): void {

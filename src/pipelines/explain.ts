@@ -56,18 +56,21 @@ export class Explainer {
 
   async *#skipped(job: Job): AsyncGenerator<DatumView> {
     const { objects } = this.#versions
-    for await (const record of readReused(objects, job.plan)) yield skippedView(record, 'reused')
-    const meta = await readMeta(objects, job.plan)
-    if (!job.datumTree || !meta.base) return
+    const reused = new Set<string>()
+    for await (const record of readReused(objects, job.plan)) {
+      reused.add(record.id)
+      yield skippedView(record, 'reused')
+    }
+    if (!job.datumTree) return
     for await (const record of records(objects, job.datumTree))
-      if (record.job !== job.commit.id && (await this.#whySkipped(job, record)) === 'unchanged')
+      if (record.job !== job.commit.id && !reused.has(record.id))
         yield skippedView(record, 'unchanged')
   }
 
   /** Unchanged: the base's output already held it. Reused: another job had run it. */
   async #whySkipped(job: Job, record: DatumRecord): Promise<'unchanged' | 'reused'> {
     const { base } = await readMeta(this.#versions.objects, job.plan)
-    const before = await readRecord(this.#versions.objects, base?.datumTree, record.id)
+    const before = await this.#record(base?.datumTree, record.id)
     return before?.key === record.key && before.state === record.state ? 'unchanged' : 'reused'
   }
 

@@ -108,7 +108,7 @@ export async function tipOrCommit(
 const MIN_ABBREVIATED = 4
 const JOBS_LOOKED_AT = 1000
 
-/** By its id, or ≥ 4 first or last characters of one among the newest 1,000. */
+/** By its id, ≥ 4 first or last characters of one among the newest 1,000, `latest`, or its branch. */
 export async function requireJob(
   versions: Versions,
   project: string,
@@ -120,7 +120,7 @@ export async function requireJob(
   const found: Job[] = []
   for await (const job of versions.jobs(project, pipeline, { limit: JOBS_LOOKED_AT })) {
     const { id } = job.commit
-    if (id === wanted) return job
+    if (text === 'latest' || text === job.commit.branch || id === wanted) return job
     if (wanted.length >= MIN_ABBREVIATED && (id.endsWith(wanted) || id.startsWith(wanted)))
       found.push(job)
   }

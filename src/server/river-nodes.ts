@@ -83,14 +83,14 @@ function repoNode({ repo, commits, count }: RepoRow): GraphNode {
   const [newest] = commits
   const good = commits.find((commit) => commit.stats !== null)
   const size = good?.stats
-    ? ` · ${many(good.stats.files, 'file')} · ${bytesText(good.stats.bytes)}`
-    : ''
+    ? `${many(good.stats.files, 'file')} · ${bytesText(good.stats.bytes)}`
+    : 'nothing in it yet'
   return {
     key: `repo:${repo.name}`,
     kind: 'repo',
     name: repo.name,
     state: newest?.state ?? 'waiting: first commit',
-    line: `${many(count, 'commit')}${size}`,
+    line: size,
     cause: causeOf(newest?.cause ?? null),
     progress: null,
     count,
@@ -199,15 +199,14 @@ function recordsRead(spout: Spout): number {
 
 function egressNode(egress: Egress, status: EgressStatus | undefined): GraphNode {
   const cause = status?.cause ?? egress.cause
-  const sent = `${count(egress.deliveredRecords)} records`
   return {
     key: `egress:${egress.name}`,
     kind: 'egress',
     name: egress.name,
     state: egress.state === 'paused' ? 'paused' : (status?.state ?? 'waiting: its host'),
     line: status
-      ? `${sent} · ${rate(status.recordsPerSecond)} · lag ${many(status.lagCommits, 'commit')}`
-      : sent,
+      ? `${rate(status.recordsPerSecond)} · lag ${many(status.lagCommits, 'commit')}`
+      : 'not running here',
     cause: cause
       ? {
           text: cause,

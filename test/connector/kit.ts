@@ -127,10 +127,11 @@ export function sourceSuite(name: string, makeBench: () => Promise<SourceBench>)
       await bench.append(['only'])
       const source = await opened(bench)
       const stop = new AbortController()
-      setTimeout(() => stop.abort(), 100)
       let records = 0
-      for await (const item of source.open({}, stop.signal))
+      for await (const item of source.open({}, stop.signal)) {
         records += item.kind === 'batch' ? item.records.length : 0
+        setTimeout(() => stop.abort(), 100)
+      }
       expect(records).toBe(1)
     })
 

@@ -9,6 +9,13 @@ import { extname, join, resolve } from 'node:path'
 import type { Graph, GraphEvent } from '../../src/api/graph.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../dist/console')
+/** No exception anywhere: the page needs none. */
+const POLICY = [
+  "default-src 'none'",
+  ...['script', 'worker', 'style', 'img', 'connect'].map((what) => `${what}-src 'self'`),
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -35,10 +42,7 @@ export async function startFakeServer(first: Graph, port = 0): Promise<FakeServe
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
-    response.setHeader(
-      'content-security-policy',
-      "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    )
+    response.setHeader('content-security-policy', POLICY)
     response.setHeader('x-content-type-options', 'nosniff')
     if (down) {
       request.socket.destroy()

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Band } from '../../src/api/graph.ts'
-import { BANDS, layersOf } from '../../src/console/layers.ts'
+import { BANDS, layersOf, seasonsOf } from '../../src/console/layers.ts'
 import { bandLook, lookOf } from '../../src/console/words.ts'
 import { bandsOf } from './rivers.ts'
 
@@ -65,4 +65,13 @@ test('a waiting state looks like waiting whatever it waits for, and an unknown o
   expect(lookOf('waiting: gpu · 0 of 1 free')).toEqual(lookOf('waiting'))
   expect(lookOf('levitating')).toEqual(lookOf('waiting'))
   expect(lookOf('failed')).toEqual({ tone: 'failed', shape: 'cross' })
+})
+
+test('neighbouring bands differ, and a band keeps its season when others come and go', () => {
+  const first = seasonsOf(['c', 'b', 'a'], new Map())
+  expect([...first.values()]).toEqual(['summer', 'winter', 'summer'])
+  const later = seasonsOf(['e', 'd', 'c', 'b'], first)
+  for (const id of ['b', 'c']) expect(later.get(id)).toBe(first.get(id))
+  expect(later.get('d')).not.toBe(later.get('c'))
+  expect(later.get('e')).not.toBe(later.get('d'))
 })

@@ -288,6 +288,6 @@ test('any interleaving of writers, kills, bad buses and fates ends well', async 
         expect(JSON.stringify(entries.find((entry) => entry.id === id))).toBe(text)
       await own.close()
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   )
 })

@@ -134,6 +134,19 @@ test('past the line nothing is decided, and giving up is recorded unless there i
   expect((await world.check()).length).toBe(before + 3)
 })
 
+test('the line rises with the rate too, so that no id is forgotten that may still come', async () => {
+  const p = world.process({ lane: { keptIds: 8192 } })
+  const early = p.proposal({ ops: [{ op: 'add', key: 'early', by: 1 }] })
+  const sent = { ...early, issuedAtMs: world.clock.nowMs() }
+  await world.clock.sleep(1_000)
+  await times(4_200, (i) => p.add(`k${i % 64}`))
+  await world.bus.publish(TOPICS.proposals, [encodeSent({ kind: 'propose', proposal: sent })])
+  await p.add('last')
+  expect((await world.check()).some(({ id }) => id === early.id)).toBe(false)
+  // Its sender asks again, with a new stamp.
+  expect(codeOf(await p.client.propose(early, 10_000))).toBe('yes')
+})
+
 test('log time follows neither a clock that is ahead nor one that is behind', async () => {
   const p = world.process({
     lane: { clock: { ...clockOf(world), nowMs: () => world.clock.nowMs() + 86_400_000 } },

@@ -229,7 +229,7 @@ test('a failed put fails the finish, and nothing is remembered of it', async () 
   expect(await bytesOf(makeEngine({ blob }).engine.read(root, p('f')))).toEqual(noise(1, 5000))
 })
 
-test('packs roll over at 64 MiB and a stream that fails leaves the writer usable', async () => {
+test('packs roll over and a stream that fails leaves the writer usable', async () => {
   const { engine, blob } = makeEngine({ raw: true })
   const writer = engine.writer(null)
   const block = noise(8, 1 << 20)
@@ -247,10 +247,21 @@ test('packs roll over at 64 MiB and a stream that fails leaves the writer usable
   await writer.put(p('yes'), many())
   const { root, stats } = await writer.finishOnto(null)
   expect(stats).toEqual({ files: 1, bytes: 70 << 20 })
-  for await (const { sizeBytes } of blob.list('')) expect(sizeBytes).toBeLessThanOrEqual(64 << 20)
+  for await (const { sizeBytes } of blob.list('')) expect(sizeBytes).toBeLessThanOrEqual(32 << 20)
   let size = 0
   for await (const bytes of engine.read(root, p('yes'))) size += bytes.length
   expect(size).toBe(70 << 20)
+})
+
+test('what cannot be written is refused at once', async () => {
+  const { engine } = makeEngine()
+  const writer = engine.writer(null)
+  await expect(writer.put(p(''), utf8('x'))).rejects.toMatchObject({ code: 'INVALID_PATH' })
+  const entry = await writer.put(p('f'), noise(1, 1000))
+  expect(() => entry.content).toThrow('after its writer has finished')
+  await writer.finish()
+  expect(await bytesOf(engine.readEntry(entry))).toEqual(noise(1, 1000))
+  await expect(writer.put(p('g'), utf8('x'))).rejects.toThrow('no more')
 })
 
 test('small values: putBytes, getBytes', async () => {

@@ -177,7 +177,7 @@ test('any route to the same content gives the same root, and that content', asyn
         expect(refId(tip as TreeRef)).toBe(refId(expected.root))
       },
     ),
-    { numRuns: 60, seed: 1 },
+    { numRuns: 40, seed: 1 },
   )
 })
 
@@ -201,7 +201,7 @@ test('diff says exactly what the models differ in, in path order', async () => {
         expect(change.new?.sizeBytes).toBe(model.get(change.path)?.length)
       }
     }),
-    { numRuns: 60, seed: 2 },
+    { numRuns: 30, seed: 2 },
   )
 })
 

@@ -5,7 +5,7 @@ import type { World } from './world.ts'
 import { PROJECT, inlineWorld, spec } from './world.ts'
 
 /** Copies its inputs in upper case and counts its runs by file; fails on a file that holds "bad". */
-function upper(version = '1'): Program & { ran: string[] } {
+function upper(version = '1', quiet = false): Program & { ran: string[] } {
   const ran: string[] = []
   return {
     version,
@@ -13,7 +13,7 @@ function upper(version = '1'): Program & { ran: string[] } {
     run: ({ list, text, write, print }) => {
       for (const path of list('in')) {
         ran.push(path)
-        print(`reading ${path}`)
+        if (!quiet) print(`reading ${path}`)
         if (text(path).includes('bad')) return 3
         write(path.replace('in/', 'out/'), text(path).toUpperCase())
       }
@@ -30,8 +30,8 @@ afterEach(async () => {
 })
 
 test('one new file among 10,000 datums runs exactly one, and explain says why', async () => {
-  const program = upper()
-  const made = await inlineWorld({ upper: program })
+  const program = upper('1', true)
+  const made = await inlineWorld({ upper: program }, { twins: false })
   world = made.world
   await world.repo('in')
   await world.put(spec('out', 'in', ['upper'], named))
@@ -271,6 +271,26 @@ test('stopping a job keeps what is done', async () => {
   const next = await world.commit('in', { b: null })
   expect(await world.ended('out', next.id)).toMatchObject({ state: 'finished', counts: { ran: 0 } })
   expect(Object.keys(await world.files('out'))).toEqual(['a', 'c'])
+})
+
+test('the chunk of a worker that is no more goes to another, and its late result does not count', async () => {
+  const program = upper()
+  const made = await inlineWorld({ upper: program }, { speed: 20 })
+  world = made.world
+  await world.pools.apply({ id: 'p', size: 0 })
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['upper'], named))
+  const commit = await world.commit('in', { a: 'a' })
+  const claim = await world.desk.claim('dead', 600_000, new AbortController().signal)
+  if (!claim) throw new Error('no work')
+  expect(await world.desk.beat('dead', 1, [claim])).toEqual([])
+  await world.pools.apply({ id: 'p', size: 1 })
+  const job = await world.ended('out', commit.id)
+  expect(job).toMatchObject({ state: 'finished', counts: { ran: 1 } })
+  expect(await world.desk.beat('dead', 2, [claim])).toEqual([claim])
+  const output = world.desk.output(claim)
+  expect(await world.desk.done(claim, await output.finish([]))).toBe(false)
+  expect(await world.files('out')).toEqual({ a: 'A' })
 })
 
 function files(count: number): Record<string, string> {

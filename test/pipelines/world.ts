@@ -1,7 +1,8 @@
 // Everything a pipeline needs, on memory ports: log, objects, scheduler, recorder, workers. User code
 // is functions given by the test, or real processes when a runner and scratch are given.
 
-import { systemClock as clock } from '../../src/base/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import type { Clock } from '../../src/base/clock.ts'
 import { must } from '../../src/base/assert.ts'
 import { concat, fromUtf8, utf8 } from '../../src/base/bytes.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
@@ -55,6 +56,7 @@ export class World {
     this.core = core
     const { versions, objects, ids } = core
     const { runner, scratch } = options
+    const clock = fastClock(options.speed ?? 1)
     this.scratch = scratch
     const workers = options.workers ?? 2
     const board = new Board({ versions, clock })
@@ -87,7 +89,7 @@ export class World {
     this.#start = async () => {
       await board.start(this.#stop.signal)
       // Two of each: whatever they do twice must be as if done once.
-      for (let i = 0; i < 2; i++) {
+      for (let i = 0; i < (options.twins === false ? 1 : 2); i++) {
         new Scheduler({ board, versions, planner, rows, clock, ids }).start(this.#stop.signal)
         new Recorder(guests).start(this.#stop.signal)
       }
@@ -99,6 +101,7 @@ export class World {
   readonly #start: () => Promise<void>
 
   static async open(options: Omit<WorldOptions, 'hash'>): Promise<World> {
+    const clock = systemClock
     const tables = new MemoryTables()
     const blob = new MemoryBlobStore()
     const bus = new MemoryBus({ clock })
@@ -144,7 +147,7 @@ export class World {
       const commit = tip && (await versions.commit(PROJECT, { ...key, id: tip }))
       if (commit && hasEnded(commit.state) && !job)
         throw new Error(`no job: the commit ended ${commit.state}: ${commit.cause?.text}`)
-      await clock.sleep(5)
+      await systemClock.sleep(5)
     }
   }
 
@@ -177,15 +180,28 @@ interface WorldOptions {
   readonly runner: Runner
   readonly scratch: Scratch
   readonly workers?: number
+  /** How much faster time goes for leases and scans. */
+  readonly speed?: number
+  /** False: one scheduler and one recorder, for tests of size. */
+  readonly twins?: boolean
   readonly hash: (bytes: Uint8Array) => Uint8Array
+}
+
+function fastClock(speed: number): Clock {
+  return {
+    nowMs: () => systemClock.nowMs(),
+    monotonicMs: () => systemClock.monotonicMs() * speed,
+    sleep: (ms, signal) => systemClock.sleep(ms / speed, signal),
+  }
 }
 
 export async function inlineWorld(
   programs: Readonly<Record<string, Program>>,
+  options: Pick<WorldOptions, 'workers' | 'twins' | 'speed'> = {},
 ): Promise<{ world: World; runner: InlineRunner; scratch: MemoryScratch }> {
   const scratch = new MemoryScratch()
   const runner = new InlineRunner({ scratch, programs })
-  return { world: await World.open({ runner, scratch }), runner, scratch }
+  return { world: await World.open({ runner, scratch, ...options }), runner, scratch }
 }
 
 /** A spec for tests: `program` over `/*` of `repo`. */

@@ -82,6 +82,7 @@ export class User {
     request: (api: Node) => Promise<T>,
   ): Promise<{ value: T } | { code: string }> {
     const world = this.#world
+    world.note(`user asks: ${what}`)
     for (;;) {
       const apis = this.#apis().filter((node) => node.life.isAlive)
       if (apis.length > 0) {
@@ -91,12 +92,16 @@ export class User {
             request(world.pick(apis)).then((value) => ({ value })),
             timeout,
           ])
-          if (answer !== 'timeout') return answer
+          if (answer !== 'timeout') {
+            world.note(`user is answered: ${what}`)
+            return answer
+          }
         } catch (error) {
           if (!isVarveError(error) || error.code === 'INTERNAL' || error.code === 'CORRUPT') {
             world.violate('assertions', `${what}: ${(error as Error).stack}`)
             return { code: 'INTERNAL' }
           }
+          world.note(`user is refused: ${what}: ${error.code}`)
           if (!error.spec.retry) return { code: error.code }
         }
       }
@@ -326,7 +331,7 @@ export async function scheduler(node: Node, defect: Defect): Promise<void> {
       } catch (error) {
         expected(node, 'scheduler', error)
       }
-    await clock.sleep(100 + random.next() * 400)
+    await clock.sleep(200 + random.next() * 800)
   }
 }
 

@@ -88,7 +88,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     (async () => {
       await setUp(users())
       for (let author = 0; author < (small ? 1 : 2); author++)
-        go(authors(users(), author, small ? 1 : 3))
+        go(authors(users(), author, small ? 1 : 2))
       go(openCommits(users, go, small ? 1 : 2))
       if (!small) go(late(users()))
     })().finally(() => working--),

@@ -95,9 +95,12 @@ export class World {
   async run(done: () => boolean, untilMs: number): Promise<boolean> {
     await settled()
     while (!done()) {
+      if ((this.#events[0]?.atMs ?? Infinity) > untilMs || this.violations.length > 20) {
+        this.#nowMs = Math.max(this.#nowMs, Math.min(untilMs, this.#events[0]?.atMs ?? untilMs))
+        return false
+      }
       const event = this.#next()
       if (!event) return false
-      if (event.atMs > untilMs || this.violations.length > 20) return false
       this.#nowMs = Math.max(this.#nowMs, event.atMs)
       this.eventsRun++
       void event.run()
@@ -155,8 +158,12 @@ export class Life {
       sleep: (ms, signal) =>
         new Promise((resolve) => {
           if (signal?.aborted) return resolve()
-          world.after(ms, () => (this.#alive ? resolve() : undefined))
-          signal?.addEventListener('abort', () => (this.#alive ? resolve() : undefined))
+          const wake = (): void => {
+            signal?.removeEventListener('abort', wake)
+            if (this.#alive) resolve()
+          }
+          world.after(ms, wake)
+          signal?.addEventListener('abort', wake)
         }),
     }
   }

@@ -395,7 +395,7 @@ function expectSplitsEqual(drive: Drive, seed: number): void {
 }
 
 test('any graph and history agrees with the model, and leaves whole lineage', () => {
-  fc.assert(fc.property(graph, check), { numRuns: 60 })
+  fc.assert(fc.property(graph, check), { numRuns: 60, endOnFailure: true })
 })
 
 test('a graph that joins, fails and stops has cases of each end', () => {
@@ -405,7 +405,7 @@ test('a graph that joins, fails and stops has cases of each end', () => {
     fc.property(graph, (input) => {
       for (const commit of run(input).commits.values()) seen.add(commit.state)
     }),
-    { numRuns: 20, seed: 1 },
+    { numRuns: 20, seed: 1, endOnFailure: true },
   )
   for (const state of [
     'queued',

@@ -19,7 +19,7 @@ function exitText({ exit }: DatumInfo): string | null {
 export function addDatum(program: Command, act: Act): void {
   const group = program.command('datum').description('the smallest pieces of work of a job')
   group
-    .command('list <pipeline@job>')
+    .command('list <pipeline[@job]>')
     .description('datums of a job')
     .addOption(new Option('--state <state>', 'only those').choices(STATES))
     .option('--limit <n>', 'at most so many', Number)
@@ -30,7 +30,7 @@ export function addDatum(program: Command, act: Act): void {
           text: string,
           options: { state?: (typeof STATES)[number]; limit?: number },
         ) => {
-          const { project, name, version } = session.versioned(text, 'pipeline@job')
+          const { project, name, version } = session.job(text)
           const client = await session.client()
           const rows = client.lines('GET /projects/:project/pipelines/:pipeline/jobs/:job/datums', {
             params: { project, pipeline: name, job: version },
@@ -59,11 +59,11 @@ export function addDatum(program: Command, act: Act): void {
       ),
     )
   group
-    .command('inspect <pipeline@job> <datum>')
+    .command('inspect <pipeline[@job]> <datum>')
     .description('one datum: why it ran or did not, how it ended')
     .action(
       act(async (session, text: string, datum: string) => {
-        const { project, name, version } = session.versioned(text, 'pipeline@job')
+        const { project, name, version } = session.job(text)
         const client = await session.client()
         const row = await client.call(
           'GET /projects/:project/pipelines/:pipeline/jobs/:job/datums/:datum',

@@ -81,11 +81,11 @@ export function addJob(program: Command, act: Act): void {
       }),
     )
   group
-    .command('inspect <pipeline@job>')
+    .command('inspect <pipeline[@job]>')
     .description('one job')
     .action(
       act(async (session, text: string) => {
-        const { project, name, version } = session.versioned(text, 'pipeline@job')
+        const { project, name, version } = session.job(text)
         const client = await session.client()
         const params = { project, pipeline: name, job: version }
         await show(
@@ -95,12 +95,12 @@ export function addJob(program: Command, act: Act): void {
       }),
     )
   group
-    .command('wait <pipeline@job>')
+    .command('wait <pipeline[@job]>')
     .description('wait until a job has ended')
     .option('--timeout <duration>', 'give up after so long (exit code 124): 30s, 5m')
     .action(
       act(async (session, text: string, options: { timeout?: string }) => {
-        const { project, name, version } = session.versioned(text, 'pipeline@job')
+        const { project, name, version } = session.job(text)
         const client = await session.client()
         const row = await waitUntil<JobView>(session, options.timeout, {
           ask: (timeoutMs, now) =>
@@ -118,11 +118,11 @@ export function addJob(program: Command, act: Act): void {
       }),
     )
   group
-    .command('stop <pipeline@job>')
+    .command('stop <pipeline[@job]>')
     .description('stop a job; what is done stays done')
     .action(
       act(async (session, text: string) => {
-        const { project, name, version } = session.versioned(text, 'pipeline@job')
+        const { project, name, version } = session.job(text)
         const client = await session.client()
         const row = await client.call(
           'POST /projects/:project/pipelines/:pipeline/jobs/:job/stop',

@@ -154,7 +154,7 @@ function causeNow(tx: Transaction, inputs: readonly CommitKey[]): Cause | null {
 export function supersede(tx: Transaction, branch: string, by: Commit | null): void {
   for (const commit of queueBackwards(tx.view, branch)) {
     if (by && commit.id === by.id) continue
-    if (commit.state !== 'queued' || commit.cause?.code === 'SUPERSEDED') break
+    if (commit.state !== 'queued' || markedHere(commit)) break
     if (commit.cause) continue
     tx.commit({
       ...commit,
@@ -166,4 +166,10 @@ export function supersede(tx: Transaction, branch: string, by: Commit | null): v
     })
   }
   tx.unsettled.add(branch)
+}
+
+/** Marked by `supersede`, so that all before it are: not for an input that was superseded. */
+function markedHere({ cause, repo, branch }: Commit): boolean {
+  if (cause?.code !== 'SUPERSEDED') return false
+  return cause.commit === null || (cause.commit.repo === repo && cause.commit.branch === branch)
 }

@@ -45,6 +45,7 @@ export class Transaction {
   /** For sets a person's commit of which ended here: the branches that hold one of theirs. */
   readonly setBranches = new Map<Id, ReadonlySet<string>>()
   readonly #facts = new Map<string, Fact>()
+  #recorded = 0
 
   constructor(state: View, id: Id, at: At, emptyRoot: TreeRef) {
     this.before = state
@@ -61,7 +62,7 @@ export class Transaction {
 
   record(fact: Fact): void {
     applyFact(this.view, fact)
-    this.#facts.set(`#${this.#facts.size}`, fact)
+    this.#facts.set(`#${this.#recorded++}`, fact)
   }
 
   branch(branch: Branch, how: 'created' | 'moved' | 'changed' = 'changed'): void {

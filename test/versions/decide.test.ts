@@ -1,0 +1,215 @@
+import { expect, test } from 'vitest'
+import type { Op } from '../../src/model/ops.ts'
+import type { Branch } from '../../src/model/entities.ts'
+import { Drive, at, idOf, openedIn, tree } from './drive.ts'
+
+function chain(): Drive {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' })
+  drive.yes(drive.pipeline('b', ['a']), drive.pipeline('c', ['b']))
+  return drive
+}
+
+test('a commit opens one commit of its set on every branch below, in its own entry', () => {
+  const drive = chain()
+  const entry = drive.yes(drive.put('a'))
+  expect(openedIn(entry).map(({ repo, id, state }) => [repo, id, state])).toEqual([
+    ['b', entry.id, 'queued'],
+    ['c', entry.id, 'queued'],
+  ])
+  expect(drive.branch('c').tip?.sources).toEqual({ 'a@master': entry.id, 'b@master': entry.id })
+  expect(openedIn(drive.run('b'))).toEqual([])
+  drive.run('c')
+  expect(drive.branch('c').head?.id).toBe(entry.id)
+})
+
+test('of a diamond with a failing side the join is unrunnable, and a later commit runs', () => {
+  const drive = chain()
+  drive.yes(drive.pipeline('d', ['a', 'c']))
+  drive.yes(drive.put('a'))
+  drive.run('b', 'failed')
+  expect(drive.states('c')).toEqual(['unrunnable'])
+  expect(drive.states('d')).toEqual(['unrunnable'])
+  expect(drive.all('d')[0]?.cause?.commit).toMatchObject({ repo: 'b' })
+  drive.yes(drive.put('a'))
+  for (const name of ['b', 'c', 'd']) drive.run(name)
+  expect(drive.branch('d').head?.id).toBe(drive.branch('a').head?.id)
+})
+
+test('a branch whose inputs would disagree on a version opens nothing until they agree', () => {
+  const drive = chain()
+  drive.yes(drive.pipeline('d', ['a', 'c']))
+  drive.yes(drive.put('a'))
+  drive.yes({ op: 'pipeline.stop', name: 'b' })
+  expect(openedIn(drive.yes(drive.put('a')))).toEqual([])
+  const start = drive.yes({ op: 'pipeline.start', name: 'b' })
+  expect(openedIn(start).map(({ repo }) => repo)).toEqual(['b', 'c', 'd'])
+  expect(drive.branch('d').tip?.sources['a@master']).toBe(drive.branch('a').head?.id)
+})
+
+test('backlog latest: what waits is superseded in turn, what runs goes on', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' })
+  drive.yes(drive.pipeline('b', ['a'], { backlog: 'latest' }), drive.pipeline('c', ['b']))
+  drive.yes(drive.put('a'))
+  const [first] = drive.open('b')
+  if (first) drive.yes(drive.startJob(first))
+  drive.yes(drive.put('a'))
+  drive.yes(drive.put('a'))
+  expect(drive.states('b')).toEqual(['running', 'queued', 'queued'])
+  expect(drive.all('b')[1]?.cause?.code).toBe('SUPERSEDED')
+  if (first) drive.yes(drive.finishJob(first, 'finished'))
+  expect(drive.states('b')).toEqual(['finished', 'superseded', 'queued'])
+  drive.run('c')
+  expect(drive.states('c')).toEqual(['finished', 'superseded', 'queued'])
+})
+
+test('commits of one set finished apart: the second opens under the id of its own entry', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' }, { op: 'repo.create', name: 'b' })
+  drive.yes(drive.pipeline('c', ['a', 'b']))
+  const open = drive.yes(
+    { op: 'commit.open', branch: at('a'), note: null },
+    { op: 'commit.open', branch: at('b'), note: null },
+  )
+  const finish = (name: string): Op => ({
+    op: 'commit.finish',
+    commit: { ...at(name), id: open.id },
+    change: drive.change(),
+  })
+  drive.yes(drive.put('b'))
+  const first = drive.yes(finish('a'))
+  expect(openedIn(first).map(({ id }) => id)).toEqual([open.id])
+  const second = drive.yes(finish('b'))
+  expect(openedIn(second).map(({ id }) => id)).toEqual([second.id])
+  expect(drive.no(finish('b'))).toBe('NOT_OPEN')
+})
+
+test('what was prepared on another tree is prepared again; a wrong parent is refused', () => {
+  const drive = chain()
+  const put = drive.put('a')
+  const prepared = drive.prepare([put])
+  drive.yes(drive.put('a'))
+  expect(drive.propose([put], prepared)).toEqual({ again: true })
+  expect(drive.no({ ...put, ifParent: null })).toBe('HEAD_MOVED')
+  expect(drive.no(drive.put('b'))).toBe('OUTPUT_BRANCH')
+  expect(drive.no(drive.put('ab'))).toBe('NOT_FOUND_REPO')
+  drive.yes(drive.put('a@side'))
+  expect(drive.branch('a@side').head?.id).toBe(idOf(drive.seq))
+})
+
+test('a job: the first start wins, the plan must be the recorded one, a stop keeps it open', () => {
+  const drive = chain()
+  drive.yes(drive.put('a'))
+  drive.yes(drive.put('a'))
+  const [first, second] = drive.open('b')
+  if (!first || !second) throw new Error('two wait')
+  expect(drive.no(drive.startJob(second))).toBe('STALE_STATE')
+  drive.yes(drive.startJob(first))
+  expect(drive.no(drive.startJob(first))).toBe('STALE_STATE')
+  expect(drive.no(drive.finishJob(first, 'stopped'))).toBe('STALE_STATE')
+  expect(drive.no({ ...drive.finishJob(first, 'finished'), plan: tree(1) } as Op)).toBe(
+    'STALE_STATE',
+  )
+  drive.yes({ op: 'pipeline.stop', name: 'b' })
+  expect(drive.states('b')).toEqual(['running', 'queued'])
+  drive.yes(drive.finishJob(first, 'stopped'))
+  expect(drive.states('b')).toEqual(['stopped', 'queued'])
+  expect(drive.no(drive.startJob(second))).toBe('STALE_STATE')
+  drive.yes({ op: 'pipeline.start', name: 'b' })
+  expect(drive.states('b')).toEqual(['stopped', 'queued', 'queued'])
+  drive.yes(drive.startJob(second))
+})
+
+test('a spout goes on exactly where its last commit ended', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'spout.put', spout: { name: 's', ...at('feed'), spec: {} } })
+  const put = (from: string | null, to: string, epoch = 0): Op => ({
+    ...drive.put('feed'),
+    feed: { spout: 's', epoch, ranges: { 't/0': { from, to } } },
+  })
+  drive.yes(put(null, '10'))
+  expect(drive.no(put(null, '10'))).toBe('STALE_SOURCE')
+  expect(drive.no(put('9', '20'))).toBe('STALE_SOURCE')
+  expect(drive.no(put('10', '20', 1))).toBe('STALE_SOURCE')
+  drive.yes(put('10', '20'))
+  expect(drive.state.spouts.get('s')?.positions).toEqual({ 't/0': '20' })
+  drive.yes({ op: 'spout.set', name: 's', state: 'paused', cause: null })
+  expect(drive.no(put('20', '30'))).toBe('STALE_SOURCE')
+})
+
+test('an egress records only what continues what is recorded', () => {
+  const drive = chain()
+  drive.yes({ op: 'egress.put', egress: { name: 'e', ...at('a'), spec: {} } })
+  const { id } = drive.yes(drive.put('a'))
+  const deliver = (from: number | null, to: number, done = false): Op => ({
+    op: 'egress.delivered',
+    name: 'e',
+    epoch: 0,
+    from: from === null ? null : { commit: id, records: from, done: false },
+    to: { commit: id, records: to, done },
+    records: to - (from ?? 0),
+    coordinates: {},
+  })
+  drive.yes(deliver(null, 5))
+  expect(drive.no(deliver(null, 5))).toBe('STALE_STATE')
+  drive.yes(deliver(5, 8, true))
+  expect(drive.state.egresses.get('e')).toMatchObject({ base: id, deliveredRecords: 8 })
+})
+
+test('a moved branch: its epoch rises, what is below follows, its lineage names what is there', () => {
+  const drive = chain()
+  const first = drive.yes(drive.put('a'))
+  drive.yes(drive.put('a'))
+  const moved = drive.yes({ op: 'branch.put', branch: at('a'), head: first.id })
+  const branch: Branch = drive.branch('a')
+  expect([branch.head?.id, branch.epoch]).toEqual([first.id, 1])
+  expect(openedIn(moved).map(({ id, sources }) => [id, sources['a@master']])).toEqual([
+    [moved.id, first.id],
+    [moved.id, first.id],
+  ])
+  drive.yes({ op: 'branch.put', branch: at('a@side'), head: first.id })
+  expect(drive.commits.get(`a@side=${first.id}`)?.root).toEqual(branch.head?.root)
+  expect(drive.no({ op: 'branch.put', branch: at('b'), head: first.id })).toBe('OUTPUT_BRANCH')
+  expect(drive.no({ op: 'branch.put', branch: at('a'), head: idOf(99) })).toBe('NOT_FOUND_COMMIT')
+})
+
+test('circles, clashes and what others depend on are refused, and nothing of them stays', () => {
+  const drive = chain()
+  expect(drive.no(drive.pipeline('b', ['c']))).toBe('CYCLE')
+  expect(drive.no(drive.pipeline('b', ['b@x']))).toBe('CYCLE')
+  expect(drive.no(drive.pipeline('a', ['b']))).toBe('ALREADY_EXISTS')
+  expect(drive.no({ op: 'repo.delete', name: 'a', force: false })).toBe('HAS_CHILDREN')
+  expect(drive.no({ op: 'repo.create', name: 'x' }, { op: 'repo.create', name: 'x' })).toBe(
+    'ALREADY_EXISTS',
+  )
+  expect(drive.no(drive.put('a'), drive.put('a'))).toBe('INVALID_OPTION')
+  expect(drive.state.repos.has('x')).toBe(false)
+})
+
+test('a deleted pipeline ends what it had begun and can be put again over its results', () => {
+  const drive = chain()
+  drive.yes(drive.put('a'))
+  drive.run('b')
+  drive.yes(drive.put('a'))
+  const [running] = drive.open('b')
+  if (running) drive.yes(drive.startJob(running))
+  drive.yes({ op: 'pipeline.delete', name: 'b' })
+  expect(drive.states('b')).toEqual(['finished', 'stopped'])
+  // Its turn has not come, but why it will end is certain.
+  expect(drive.all('c').map(({ cause }) => cause?.code)).toEqual([undefined, 'INPUT_FAILED'])
+  if (running) expect(drive.no(drive.finishJob(running, 'finished'))).toBe('STALE_STATE')
+  drive.yes(drive.pipeline('b', ['a']))
+  expect(drive.states('b')).toEqual(['finished', 'stopped', 'queued'])
+})
+
+test('a force-deleted repo takes its open work along; what reads it waits for its like', () => {
+  const drive = chain()
+  drive.yes(drive.put('a'))
+  drive.yes({ op: 'repo.delete', name: 'b', force: true })
+  expect(drive.states('b')).toEqual(['stopped'])
+  expect(drive.states('c')).toEqual(['unrunnable'])
+  expect(drive.state.pipelines.has('b')).toBe(false)
+  const again = drive.yes(drive.pipeline('b', ['a']))
+  expect(openedIn(again).map(({ repo }) => repo)).toEqual(['b', 'c'])
+})

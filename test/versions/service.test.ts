@@ -1,0 +1,213 @@
+// The service over the real log and the real object engine, on memory ports.
+
+import { afterEach, expect, test } from 'vitest'
+import { fromUtf8, utf8 } from '../../src/base/bytes.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
+import { MemoryBus } from '../../src/bus/adapters/memory.ts'
+import { openHash, zstdCompute } from '../../src/main/compute.ts'
+import type { Core } from '../../src/main/core.ts'
+import { openCore } from '../../src/main/core.ts'
+import { parseFilePath } from '../../src/model/path.ts'
+import { parseRef } from '../../src/model/ref.ts'
+import type { Op } from '../../src/model/ops.ts'
+import type { TreeRef } from '../../src/model/tree-ref.ts'
+import { MemoryTables } from '../../src/tables/adapters/memory.ts'
+import type { TreeWriter } from '../../src/objects/objects.ts'
+import type { Request } from '../../src/versions/versions.ts'
+import { NO_COUNTS, PLAN, at } from './drive.ts'
+
+const closing: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+async function open(): Promise<Core & { request(): Request }> {
+  const core = await openCore({
+    tables: new MemoryTables(),
+    blob: new MemoryBlobStore(),
+    bus: new MemoryBus({ clock: systemClock }),
+    clock: systemClock,
+    random: seededRandom(1),
+    hash: await openHash(),
+    compute: zstdCompute,
+    storeKey: new Uint8Array(32).fill(7),
+  })
+  const stop = new AbortController()
+  const writing = core.writeLog(stop.signal)
+  closing.push(async () => {
+    stop.abort()
+    await writing
+    await core.close()
+  })
+  return { ...core, request: () => ({ id: core.ids(), principal: 'test' }) }
+}
+
+const files =
+  (content: Record<string, string>) =>
+  async (writer: TreeWriter): Promise<void> => {
+    for (const [path, text] of Object.entries(content))
+      await writer.put(parseFilePath(path), utf8(text))
+  }
+
+async function read(core: Core, root: TreeRef | null): Promise<Record<string, string>> {
+  const all: Record<string, string> = {}
+  for await (const file of core.versions.objects.walk(root)) {
+    all[file.path] = ''
+    for await (const part of core.versions.objects.readEntry(file)) all[file.path] += fromUtf8(part)
+  }
+  return all
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+const PIPELINE: Op = {
+  op: 'pipeline.put',
+  pipeline: { name: 'b', inputs: [at('a')], outputBranch: 'master', backlog: 'every', spec: {} },
+}
+
+test('a commit reaches its rows, the rows below, and whoever follows; a job fills the output', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }, PIPELINE], core.request())
+  const commit = await v.commitFiles('default', at('a'), files({ 'x/y': '1' }), core.request())
+  expect(await v.commit('default', commit)).toEqual(commit)
+  expect((await v.branch('default', at('a')))?.head?.id).toBe(commit.id)
+  expect((await v.commitSet('default', commit.id)).map(({ repo }) => repo)).toEqual(['a', 'b'])
+  const [below] = await collect(v.subvenance('default', commit))
+  if (!below) throw new Error('nothing below')
+  expect(below).toEqual({ ...at('b'), id: commit.id })
+  const job = { commit: below, plan: PLAN }
+  const planned = { run: 1, reuse: 0, total: 1 }
+  await v.propose(
+    'default',
+    [{ op: 'job.started', ...job, chunks: 1, codeKey: 'k', planned }],
+    core.request(),
+  )
+  const { root, stats } = commit
+  const ended = { state: 'finished' as const, counts: NO_COUNTS, cause: null }
+  const trees = { datumTree: PLAN, ownerTree: PLAN }
+  const finish: Op = { op: 'job.finished', ...job, ...ended, ...trees, root, stats }
+  await v.propose('default', [finish], core.request())
+  await expect(v.propose('default', [finish], core.request())).rejects.toMatchObject({
+    code: 'STALE_STATE',
+  })
+  expect((await v.resolve('default', parseRef('b'))).root).toBe(root)
+  expect(await v.job('default', 'b', commit.id)).toMatchObject({ state: 'finished' })
+  expect(await v.datumTreeOf('default', 'b', 'k')).toMatchObject({ commit: below })
+  expect((await collect(v.jobs('default', 'b'))).map((one) => one.state)).toEqual(['finished'])
+  const seen: number[] = []
+  for await (const entry of v.follow('default', 0, new AbortController().signal))
+    if (seen.push(entry.seq) === 4) break
+  expect(seen).toEqual([1, 2, 3, 4])
+})
+
+test('64 writers on one branch: none is refused, history is one line, nothing is lost', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  const made = await Promise.all(
+    Array.from({ length: 64 }, (_, i) =>
+      v.commitFiles('default', at('a'), files({ [`f${i}`]: `${i}` }), core.request()),
+    ),
+  )
+  const history = await collect(v.commits('default', 'a'))
+  expect(history.map((one) => one.id).toSorted()).toEqual(made.map((one) => one.id).toSorted())
+  for (const [i, commit] of history.entries())
+    expect(commit.parent).toBe(history[i + 1]?.id ?? null)
+  const content = await read(core, history[0]?.root ?? null)
+  expect(content).toEqual(Object.fromEntries(made.map((_, i) => [`f${i}`, `${i}`])))
+})
+
+test('an open commit holds every acknowledged put, whoever finishes it and how often', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  await v.commitFiles('default', at('a'), files({ old: 'o' }), core.request())
+  const request = core.request()
+  await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
+  const key = { ...at('a'), id: request.id }
+  expect((await v.openCommit('default', at('a')))?.id).toBe(request.id)
+  // A one-shot commit goes on beside it.
+  await v.commitFiles('default', at('a'), files({ beside: 'b' }), core.request())
+  const stage = (i: number): Promise<boolean> =>
+    v.stageFiles('default', key, files({ [`s${i}`]: `${i}` })).then(
+      () => true,
+      (error: { code: string }) => {
+        expect(error.code).toBe('NOT_OPEN')
+        return false
+      },
+    )
+  const first = await Promise.all(Array.from({ length: 5 }, (_, i) => stage(i)))
+  const racing = Array.from({ length: 5 }, (_, i) => stage(5 + i))
+  const finished = await Promise.all([
+    v.finishCommit('default', key, core.request()),
+    v.finishCommit('default', key, core.request()),
+  ])
+  const put = [...first, ...(await Promise.all(racing))]
+  const again = await v.finishCommit('default', key, core.request())
+  expect(finished[0]).toEqual(finished[1])
+  expect(again).toEqual(finished[0])
+  const staged = put.flatMap((done, i) => (done ? [[`s${i}`, `${i}`]] : []))
+  expect(first).toEqual([true, true, true, true, true])
+  expect(await read(core, again.root)).toEqual({
+    old: 'o',
+    beside: 'b',
+    ...Object.fromEntries(staged),
+  })
+  expect(await stage(99)).toBe(false)
+  expect(await v.openCommit('default', at('a'))).toBeUndefined()
+})
+
+test('references: branch, whole and short ids, steps back, and what was perhaps meant', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'photos' }], core.request())
+  const ids: string[] = []
+  for (const text of ['1', '2', '3'])
+    ids.push((await v.commitFiles('default', at('photos'), files({ f: text }), core.request())).id)
+  const meant = async (text: string): Promise<string> =>
+    (await v.resolve('default', parseRef(text))).id
+  expect(await meant('photos')).toBe(ids[2])
+  expect(await meant('photos@master^')).toBe(ids[1])
+  expect(await meant('photos@master~2')).toBe(ids[0])
+  expect(await meant(`photos@${ids[1]}`)).toBe(ids[1])
+  expect(await meant(`photos@${ids[0]?.slice(-8)}`)).toBe(ids[0])
+  expect(await meant(`photos@master=${ids[1]}`)).toBe(ids[1])
+  await expect(meant('photos@master~3')).rejects.toMatchObject({ code: 'NOT_FOUND_COMMIT' })
+  await expect(meant('photo')).rejects.toThrow('did you mean "photos"')
+  await expect(meant('photos@mastr')).rejects.toThrow('did you mean "master"')
+})
+
+test('the same request again is answered the same; another under its id is refused', async () => {
+  const core = await open()
+  const { versions: v } = core
+  const request = core.request()
+  const create: Op[] = [{ op: 'repo.create', name: 'a' }]
+  const entry = await v.propose('default', create, request)
+  expect(await v.propose('default', create, request)).toEqual(entry)
+  const other: Op[] = [{ op: 'repo.create', name: 'b' }]
+  await expect(v.propose('default', other, request)).rejects.toMatchObject({ code: 'KEY_REUSED' })
+  const no = core.request()
+  for (let i = 0; i < 2; i++)
+    await expect(v.propose('default', create, no)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+})
+
+test('a project has a log once it was created, and none before', async () => {
+  const core = await open()
+  const { versions: v } = core
+  const create: Op[] = [{ op: 'repo.create', name: 'a' }]
+  await expect(v.propose('lab', create, core.request())).rejects.toMatchObject({
+    code: 'NOT_FOUND_PROJECT',
+  })
+  await v.propose('_system', [{ op: 'project.create', name: 'lab' }], core.request())
+  await v.propose('lab', create, core.request())
+  expect((await collect(v.projects())).map(({ name }) => name)).toEqual(['default', 'lab'])
+  expect(await v.repo('default', 'a')).toBeUndefined()
+  expect((await v.repo('lab', 'a'))?.name).toBe('a')
+})
