@@ -13,10 +13,10 @@ export function commandsFor(
   const lines: string[] = []
   switch (node.kind) {
     case 'feed':
-      lines.push(`varve spout inspect ${node.name}`)
+      lines.push(`varve spout status ${node.name}`)
       break
     case 'egress':
-      lines.push(`varve egress inspect ${node.name}`)
+      lines.push(`varve egress status ${node.name}`)
       break
     case 'repo':
       lines.push(`varve commit list ${node.name}`)
@@ -24,7 +24,7 @@ export function commandsFor(
     case 'pipeline': {
       const failed = jobs.find((job) => job.state === 'failed')
       if (failed) lines.push(`varve datum list ${node.name}@${failed.id}`)
-      lines.push(`varve pipeline inspect ${node.name}`)
+      lines.push(`varve logs ${node.name}`, `varve pipeline inspect ${node.name}`)
       break
     }
   }

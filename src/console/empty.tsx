@@ -24,9 +24,11 @@ export function Empty(): ReactElement {
       <p className="muted">
         Feeds become layers, gates transform them, results flow out.
         <br />
-        This fills the page:
+        A first repo appears here as soon as you make it:
       </p>
-      <Command text="varve demo" />
+      <Command text="varve repo create metrics" />
+      <p className="muted">To see a whole river move, start the server with a demo:</p>
+      <Command text="varve dev --demo" />
     </div>
   )
 }

@@ -3,8 +3,8 @@
 // - Frames are laid in the order they were added. A frame's place (pack, offset, length) is known once
 //   it is laid: after `settle`, for everything added before. All chunks of a frame share one Place.
 // - Nothing in a pack may be referred to by anybody else before `close` has returned.
-// - Memory: the pack being filled, one being put, and PENDING_BYTES of frames being compressed,
-//   as long as callers await `room` while `busy`.
+// - Memory: the pack being filled, two that are being put or wait for it, and PENDING_BYTES of frames
+//   being compressed, as long as callers await `room` while `busy`.
 
 import { assert } from '../base/assert.ts'
 import { concat, toHex, utf8 } from '../base/bytes.ts'
@@ -14,7 +14,6 @@ import { frameHead, RAW, ZSTD } from './frame.ts'
 import type { Compute } from './guests.ts'
 import { Probe } from './probe.ts'
 
-/** Up to three are in memory: one filling, one sealed, one being put. */
 const MAX_PACK_BYTES = 32 * 1024 * 1024
 /** A pack that grows past this is taken for one that will be full. */
 const GROWING_BYTES = 4 * 1024 * 1024

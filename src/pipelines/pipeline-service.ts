@@ -5,7 +5,7 @@ import type { Bus, Subscription } from '../bus/bus.ts'
 import type { Commit, CommitKey, Pipeline } from '../model/entities.ts'
 import { branchKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
-import type { Op } from '../model/ops.ts'
+import type { Op, PipelinePut } from '../model/ops.ts'
 import type { Path } from '../model/path.ts'
 import { parsePipelineDocument } from '../model/spec-pipeline.ts'
 import type { PipelineSpec } from '../model/spec-pipeline.ts'
@@ -77,6 +77,7 @@ export class PipelineService implements Pipelines {
     })
   }
 
+  /** Putting what stands, with the code that ran last, changes nothing. */
   async put(
     project: string,
     document: Readonly<Record<string, unknown>>,
@@ -86,18 +87,16 @@ export class PipelineService implements Pipelines {
     const { name } = spec.pipeline
     const { repo, branch } = spec.input.pfs
     const { egress, ...own } = spec
-    const ops: Op[] = [
-      {
-        op: 'pipeline.put',
-        pipeline: {
-          name,
-          inputs: [{ repo, branch }],
-          outputBranch: spec.outputBranch,
-          backlog: spec.backlog,
-          spec: { ...own },
-        },
-      },
-    ]
+    const pipeline: PipelinePut = {
+      name,
+      inputs: [{ repo, branch }],
+      outputBranch: spec.outputBranch,
+      backlog: spec.backlog,
+      spec: { ...own },
+    }
+    const before = await this.#versions.pipeline(project, name)
+    if (before && !egress && (await this.#stands(project, before, own))) return before
+    const ops: Op[] = [{ op: 'pipeline.put', pipeline }]
     if (egress) {
       const from = `${name}@${spec.outputBranch}`
       const document = { egress: { name }, from, ...egress }
@@ -113,6 +112,17 @@ export class PipelineService implements Pipelines {
     const stands = await this.#versions.pipeline(project, name)
     if (stands) return stands
     throw new VarveError('NOT_FOUND_PIPELINE', `cannot find the pipeline "${name}": it was deleted`)
+  }
+
+  /** Whether putting this would change nothing: same words, same code, and the last job did not fail. */
+  async #stands(project: string, before: Pipeline, spec: PipelineSpec): Promise<boolean> {
+    if (JSON.stringify(before.spec) !== JSON.stringify(spec)) return false
+    for await (const job of this.#versions.jobs(project, before.name, { limit: 1 })) {
+      if (job.state !== 'finished' && job.state !== 'running') return false
+      const code = await this.#planner.codeKey(spec).catch(() => undefined)
+      return job.codeKey === code
+    }
+    return true
   }
 
   async plan(project: string, document: Readonly<Record<string, unknown>>): Promise<PipelinePlan> {

@@ -49,12 +49,17 @@ export class Planner {
     this.#workers = options.workers
   }
 
+  /** The code key a job of this spec would have now. @throws VarveError CODE_FAILED */
+  async codeKey(spec: PipelineSpec): Promise<string> {
+    return codeKey(this.#hash, await this.#runner.identify(spec.transform), spec)
+  }
+
   /** Code that cannot be identified makes a plan with an error, so that its job fails with the reason. */
   async draft(request: PlanRequest): Promise<Draft> {
     const { spec } = request
     let code: string
     try {
-      code = codeKey(this.#hash, await this.#runner.identify(spec.transform), spec)
+      code = await this.codeKey(spec)
     } catch (error) {
       if (!isVarveError(error, 'CODE_FAILED')) throw error
       const meta = { ...plainMeta(request, NO_CODE), error: error.message }

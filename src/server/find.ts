@@ -20,15 +20,17 @@ export async function requireProject(versions: Versions, project: string): Promi
   throw missing('NOT_FOUND_PROJECT', 'project', project, names)
 }
 
+/** @param where written before the name, and before the one that is near */
 export function missing(
   code: ErrorCode,
   noun: string,
   name: string,
   known: readonly string[],
+  where = '',
 ): VarveError {
   const near = nearest(name, known)
-  const hint = near ? `; did you mean "${near}"?` : ''
-  return new VarveError(code, `cannot find the ${noun} "${name}"${hint}`, {
+  const hint = near ? `; did you mean "${where}${near}"?` : ''
+  return new VarveError(code, `cannot find the ${noun} "${where}${name}"${hint}`, {
     details: { name, ...(near ? { nearest: near } : {}) },
   })
 }
@@ -78,7 +80,7 @@ export async function requireBranch(
   await requireRepo(versions, project, key.repo)
   const names: string[] = []
   for await (const one of versions.branches(project, key.repo)) names.push(one.branch)
-  throw missing('NOT_FOUND_BRANCH', 'branch', `${key.repo}@${key.branch}`, names)
+  throw missing('NOT_FOUND_BRANCH', 'branch', key.branch, names, `${key.repo}@`)
 }
 
 /** Reads the version part of a reference: `master`, `master~2`, an id, `master=id`. */

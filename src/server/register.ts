@@ -1,6 +1,7 @@
 // Binds the declared routes to their handlers: who may, what was sent, what goes back.
 
 import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Route } from '../api/route.ts'
 import { fullPath } from '../api/route.ts'
@@ -25,6 +26,7 @@ export interface Doorway {
 
 const MAX_JSON_BYTES = 1 << 20
 const MAX_TEXT_BYTES = 4 << 20
+const MAX_DRAINED_BYTES = 64 << 20
 
 export function registerRoutes(app: FastifyInstance, handlers: Handlers, door: Doorway): void {
   for (const route of ROUTES as readonly Route[]) {
@@ -33,7 +35,7 @@ export function registerRoutes(app: FastifyInstance, handlers: Handlers, door: D
     const checkQuery = queryCheck(route.query)
     const checkBody = typeof route.body === 'object' ? bodyCheck(route.body.json) : undefined
     app.route({
-      method: route.method,
+      method: hasHead(route) ? ['GET', 'HEAD'] : route.method,
       url: fullPath(route),
       handler: async (request, reply) => {
         try {
@@ -43,13 +45,28 @@ export function registerRoutes(app: FastifyInstance, handlers: Handlers, door: D
           const call = makeCall(request, reply, route, door, { principal, query, body })
           return await send(reply, route, handler(call))
         } catch (error) {
-          // What is left of a body must be read, or the caller never gets to read our answer.
-          request.raw.resume()
+          drain(request.raw)
           throw error
         }
       },
     })
   }
+}
+
+/** What is left of a body is read, up to a size, or the caller never gets to read our answer. */
+function drain(body: Readable): void {
+  let left = MAX_DRAINED_BYTES
+  body.on('data', (chunk: Uint8Array) => {
+    left -= chunk.length
+    if (left < 0) body.destroy()
+  })
+  body.resume()
+}
+
+/** Streams without an end of their own have no HEAD. */
+function hasHead({ method, answer }: Route): boolean {
+  const streams = typeof answer === 'object' ? !('json' in answer) : answer === 'tar'
+  return method === 'GET' && !streams
 }
 
 function withoutToken(query: unknown): Record<string, unknown> {
@@ -80,13 +97,13 @@ async function readBody(
 }
 
 /** The chunks, up to a size. @throws VarveError TOO_LARGE, UNAVAILABLE when the sender goes away */
-async function* limited(
-  source: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-): AsyncGenerator<Uint8Array> {
+async function* limited(source: Readable, maxBytes: number): AsyncGenerator<Uint8Array> {
   let size = 0
   try {
-    for await (const chunk of source) {
+    // Whoever stops reading early leaves the stream alive: the answer goes out on its connection.
+    for await (const chunk of source.iterator({
+      destroyOnReturn: false,
+    }) as AsyncIterable<Uint8Array>) {
       size += chunk.length
       if (size > maxBytes)
         throw new VarveError('TOO_LARGE', `cannot take over ${maxBytes} bytes in one request`)

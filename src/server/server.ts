@@ -55,6 +55,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const app = Fastify({
     logger: false,
     forceCloseConnections: true,
+    exposeHeadRoutes: false,
     // An upload or a followed log may take days; silence is bounded by the header and idle limits.
     requestTimeout: 0,
     routerOptions: { maxParamLength: 500 },

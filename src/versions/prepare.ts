@@ -4,7 +4,7 @@
 // wrong, decide compares and it is prepared again. O(change), and nothing at all where the author built
 // on the branch's tree.
 
-import type { BranchKey } from '../model/entities.ts'
+import type { BranchKey, Commit, Spout } from '../model/entities.ts'
 import { branchKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Change, Op } from '../model/ops.ts'
@@ -18,7 +18,7 @@ import type { State } from './state.ts'
 
 export interface PrepareGuests {
   readonly objects: Pick<Objects, 'merge'>
-  readonly reader: Pick<Reader, 'commitsNamed'>
+  readonly reader: Pick<Reader, 'commit' | 'commitsNamed'>
   /** The tree without entries, as `Objects.emptyTree` gives it. */
   readonly emptyRoot: TreeRef
 }
@@ -53,7 +53,7 @@ class Preparation {
       case 'commit.finish':
         return this.#merge(op.commit, op.change)
       case 'branch.put':
-        return op.head === undefined ? {} : this.#named(op.branch.repo, op.head)
+        return op.head === undefined ? {} : this.#named(op.branch, op.head)
       default:
         return {}
     }
@@ -78,10 +78,35 @@ class Preparation {
   }
 
   /** A commit that has not ended is in the state, whatever the projections say yet. */
-  async #named(repo: string, id: Id): Promise<PreparedOp> {
-    const { project, seq, commits } = this.#state
+  async #named(branch: BranchKey, id: Id): Promise<PreparedOp> {
+    const { project, seq, commits, spouts } = this.#state
+    const { repo } = branch
     const open = [...commits.values()].filter((one) => one.repo === repo && one.id === id)
+    const filling = [...spouts.values()].filter((one) => branchKey(one) === branchKey(branch))
     const rows = await this.#guests.reader.commitsNamed(project, repo, id, seq)
-    return { named: [...open, ...rows.filter((row) => !open.some((o) => o.branch === row.branch))] }
+    const named = [...open, ...rows.filter((row) => !open.some((o) => o.branch === row.branch))]
+    const target = named.find((one) => one.branch === branch.branch) ?? named[0]
+    const positions: Record<string, Spout['positions']> = {}
+    for (const spout of target ? filling : [])
+      positions[spout.name] = await this.#positionsAt(spout, target)
+    return { named, positions }
+  }
+
+  /** Where a spout's feed stood when `commit` was the head: the newest range of each part up to it. */
+  async #positionsAt(spout: Spout, commit: Commit | undefined): Promise<Spout['positions']> {
+    const { project } = this.#state
+    const found: Record<string, string> = {}
+    let wanted = Object.keys(spout.positions)
+    for (let one = commit; one && wanted.length > 0;) {
+      if (one.feed?.spout === spout.name)
+        for (const [part, { to }] of Object.entries(one.feed.ranges)) found[part] ??= to
+      wanted = wanted.filter((part) => found[part] === undefined)
+      const { repo, branch, parent }: Commit = one
+      one =
+        parent === null
+          ? undefined
+          : await this.#guests.reader.commit(project, { repo, branch, id: parent })
+    }
+    return found
   }
 }

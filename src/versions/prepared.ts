@@ -1,6 +1,6 @@
 // What preparation found out for a proposal; decide checks that it still fits.
 
-import type { Commit, TreeStats } from '../model/entities.ts'
+import type { Commit, Spout, TreeStats } from '../model/entities.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 
 /** A change as it stands on the tree its branch read when it was prepared. */
@@ -14,6 +14,8 @@ export interface PreparedOp {
   readonly merged?: Merged
   /** Commits of the repo with the id the op names. */
   readonly named?: readonly Commit[]
+  /** For spouts that fill the branch the op moves: how far their feed had come at that commit. */
+  readonly positions?: Readonly<Record<string, Spout['positions']>>
 }
 
 /** One for each op, in order. */

@@ -18,5 +18,8 @@ test('a pipeline that failed leads to its failed datums first', () => {
     { id: 'old', state: 'failed' },
   ]
   expect(commandsFor(node, jobs, 'default')[0]).toBe('varve datum list enrich@old')
-  expect(commandsFor(node, [], 'shop')).toEqual(['varve pipeline inspect enrich --project shop'])
+  expect(commandsFor(node, [], 'shop')).toEqual([
+    'varve logs enrich --project shop',
+    'varve pipeline inspect enrich --project shop',
+  ])
 })

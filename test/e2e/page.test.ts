@@ -137,7 +137,7 @@ onPage(
   async (chromium, server) => {
     server.set(EMPTY_RIVER)
     const { page, complaints } = await visit(chromium, server.url)
-    await page.locator('.empty .command', { hasText: 'varve demo' }).waitFor()
+    await page.locator('.empty .command', { hasText: 'varve repo create metrics' }).waitFor()
     server.set(metrics)
     await nodeOn(page, 'feed:metrics').waitFor()
     expect(complaints).toEqual([])

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Program } from '../../src/exec/adapters/inline/runner.ts'
 import { parsePath } from '../../src/model/path.ts'
 import type { World } from './world.ts'
-import { PROJECT, inlineWorld, spec } from './world.ts'
+import { PROJECT, inlineWorld, newDisk, spec } from './world.ts'
 
 /** Copies its inputs in upper case and counts its runs by file; fails on a file that holds "bad". */
 function upper(version = '1', quiet = false): Program & { ran: string[] } {
@@ -291,6 +291,62 @@ test('the chunk of a worker that is no more goes to another, and its late result
   const output = world.desk.output(claim)
   expect(await world.desk.done(claim, await output.finish([]))).toBe(false)
   expect(await world.files('out')).toEqual({ a: 'A' })
+})
+
+test('a job goes on after its server died, and what was done is not run again', async () => {
+  const ran: string[] = []
+  const slow: Program = {
+    version: '1',
+    run: ({ list, write }) => {
+      const [path = ''] = list('in')
+      ran.push(path)
+      write(path.replace('in/', 'out/'), 'x')
+      // The first server is stuck in it for ever.
+      return path === 'in/b' && ran.length < 4 ? new Promise<number>(() => {}) : 0
+    },
+  }
+  const disk = newDisk()
+  const first = (await inlineWorld({ slow }, { disk, workers: 1 })).world
+  await first.repo('in')
+  const sets = { ...named, datumSetSpec: { number: 1 } }
+  await first.put(spec('out', 'in', ['slow'], sets))
+  const commit = await first.commit('in', { a: '1', b: '1', c: '1' })
+  await expect.poll(() => ran.length).toBeGreaterThan(1)
+  await expect.poll(() => ran.at(-1)).toBe('in/b')
+  const before = [...ran]
+  first.die()
+
+  world = (await inlineWorld({ slow }, { disk })).world
+  expect(await world.ended('out', commit.id)).toMatchObject({
+    state: 'finished',
+    counts: { ran: 3 },
+  })
+  expect(await world.files('out')).toEqual({ a: 'x', b: 'x', c: 'x' })
+  for (const path of before.slice(0, -1))
+    expect(ran.filter((each) => each === path)).toEqual([path])
+  await first.close()
+})
+
+test('putting what stands changes nothing, until the code or the words change', async () => {
+  const made = await inlineWorld({ upper: upper() })
+  world = made.world
+  await world.repo('in')
+  const put = (more = {}): Promise<void> =>
+    world.put(spec('out', 'in', ['upper'], { ...named, ...more }))
+  const version = async (): Promise<number | undefined> =>
+    (await world.core.versions.pipeline(PROJECT, 'out'))?.version
+  await put()
+  await world.commit('in', { a: 'a' })
+  await world.ended('out')
+  await put()
+  expect(await version()).toBe(1)
+  await put({ description: 'shouts' })
+  expect(await version()).toBe(2)
+  expect(await world.ended('out')).toMatchObject({ counts: { ran: 0, reused: 1 } })
+  made.runner.programs.set('upper', upper('2'))
+  await put({ description: 'shouts' })
+  expect(await version()).toBe(3)
+  expect(await world.ended('out')).toMatchObject({ pipelineVersion: 3, counts: { codeChanged: 1 } })
 })
 
 function files(count: number): Record<string, string> {

@@ -39,6 +39,16 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 export const PROJECT = 'default'
 const ME = 'user:test'
 
+/** What outlives a process. */
+export interface Disk {
+  readonly tables: MemoryTables
+  readonly blob: MemoryBlobStore
+}
+
+export function newDisk(): Disk {
+  return { tables: new MemoryTables(), blob: new MemoryBlobStore() }
+}
+
 export class World {
   readonly core: Core
   readonly board: Board
@@ -65,7 +75,10 @@ export class World {
     const planner = new Planner({ versions, runner, hash, workers: () => workers })
     const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
     const logs = new LogStore({ objects, tables, bus, clock, random })
-    const guests = { board, versions, rows, tables, bus, clock, ids }
+    const incarnation = ids()
+    const isGone = (owner: string): boolean =>
+      options.disk !== undefined && !owner.startsWith(incarnation)
+    const guests = { board, versions, rows, tables, bus, clock, ids, isGone }
     this.board = board
     this.rows = rows
     this.pipelines = new PipelineService({ board, versions, planner, rows, logs, bus, clock })
@@ -79,7 +92,7 @@ export class World {
           runner,
           scratch,
           clock,
-          worker: `${pool}-${index}-${ids()}`,
+          worker: `${incarnation}-${pool}-${index}`,
           trouble,
         }).run(signal),
     })
@@ -102,8 +115,7 @@ export class World {
 
   static async open(options: Omit<WorldOptions, 'hash'>): Promise<World> {
     const clock = systemClock
-    const tables = new MemoryTables()
-    const blob = new MemoryBlobStore()
+    const { tables, blob } = options.disk ?? newDisk()
     const bus = new MemoryBus({ clock })
     const hash = await openHash()
     const storeKey = new Uint8Array(32).fill(3)
@@ -166,6 +178,13 @@ export class World {
     return must(root, 'root').slice(0, 64)
   }
 
+  /** Nothing of it acts any more, and nothing it holds is given back. */
+  die(): void {
+    this.desk.giveBack = () => Promise.resolve()
+    this.desk.done = () => Promise.resolve(false)
+    this.#stop.abort()
+  }
+
   async close(): Promise<void> {
     await this.pools.close()
     await this.pipelines.close()
@@ -180,6 +199,8 @@ interface WorldOptions {
   readonly runner: Runner
   readonly scratch: Scratch
   readonly workers?: number
+  /** What an earlier world left; its workers are known to be gone. */
+  readonly disk?: Disk
   /** How much faster time goes for leases and scans. */
   readonly speed?: number
   /** False: one scheduler and one recorder, for tests of size. */
@@ -197,7 +218,7 @@ function fastClock(speed: number): Clock {
 
 export async function inlineWorld(
   programs: Readonly<Record<string, Program>>,
-  options: Pick<WorldOptions, 'workers' | 'twins' | 'speed'> = {},
+  options: Pick<WorldOptions, 'workers' | 'twins' | 'speed' | 'disk'> = {},
 ): Promise<{ world: World; runner: InlineRunner; scratch: MemoryScratch }> {
   const scratch = new MemoryScratch()
   const runner = new InlineRunner({ scratch, programs })

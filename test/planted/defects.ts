@@ -98,8 +98,9 @@ const finishRacingPut: Defect = {
       // … and the guard it read a while ago is taken for open.
       get: async (table, key, options) => {
         const row = await tables.get(table, key, options)
-        if (table.name !== RUNS.name || !row || !('state' in row)) return row
-        return row.state === 'closing' && row.n === 0 ? { ...row, state: 'open' } : row
+        const guard = row as { state?: unknown; n?: unknown } | undefined
+        if (table.name !== RUNS.name || guard?.state !== 'closing' || guard.n !== 0) return row
+        return row && { ...row, state: 'open' }
       },
     }),
 }

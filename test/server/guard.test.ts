@@ -26,7 +26,11 @@ test('every route but the public ones refuses whoever sends no token or a wrong 
     for (const headers of [{}, { authorization: 'Bearer wrong' }] as Record<string, string>[]) {
       const answer = await fetch(url, { method: route.method, headers })
       const problem = (await answer.json()) as { code: string; remedy: string }
-      expect([route.path, answer.status, problem.code]).toEqual([route.path, 401, 'UNAUTHENTICATED'])
+      expect([route.path, answer.status, problem.code]).toEqual([
+        route.path,
+        401,
+        'UNAUTHENTICATED',
+      ])
       expect(answer.headers.get('content-type')).toContain('application/problem+json')
     }
   }

@@ -9,7 +9,10 @@ const project = 'default'
 beforeAll(async () => {
   world = await makeWorld()
   for (const name of ['live', 'waits'])
-    await world.client.call('POST /projects/:project/repos', { params: { project }, body: { name } })
+    await world.client.call('POST /projects/:project/repos', {
+      params: { project },
+      body: { name },
+    })
 })
 afterAll(() => world.close())
 
@@ -114,7 +117,9 @@ test('apply reads everything before it puts anything, and says what it did', asy
   await expect(apply(`${spout}---\nspout: {name: feed}\n`)).rejects.toMatchObject({
     code: 'INVALID_SPEC',
   })
-  const bad = apply(`${spout}---\npipeline: {name: p}\ninput: {pfs: {repo: fed, glob: "/"}}\ntransfrm: {}\n`)
+  const bad = apply(
+    `${spout}---\npipeline: {name: p}\ninput: {pfs: {repo: fed, glob: "/"}}\ntransfrm: {}\n`,
+  )
   await expect(bad).rejects.toMatchObject({
     code: 'INVALID_SPEC',
     details: expect.objectContaining({ line: 7 }),

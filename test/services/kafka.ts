@@ -121,7 +121,7 @@ export class KafkaServer {
 export async function java(program: string, ...args: readonly string[]): Promise<string> {
   const jars = await kafkaJars()
   const file = join(import.meta.dirname, 'java', `${program}.java`)
-  return run('java', ['-Xmx512m', '-XX:TieredStopAtLevel=4', '-cp', `${jars}/*`, file, ...args])
+  return run('java', ['-Xmx512m', '-cp', `${jars}/*`, file, ...args])
 }
 
 function jvm(jars: string): string[] {

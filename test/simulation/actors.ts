@@ -72,6 +72,11 @@ export class User {
     return this.#ids()
   }
 
+  /** Of an answer that no sound system gives here. */
+  complain(text: string): void {
+    this.#world.violate('answers', text)
+  }
+
   pause(mostMs: number): Promise<void> {
     return this.#world.sleep(this.#world.between(0, mostMs))
   }
@@ -109,10 +114,13 @@ export class User {
     }
   }
 
-  propose(op: Op, id = this.newId()): Promise<{ value: unknown } | { code: string }> {
-    return this.ask(op.op, (api) =>
-      api.versions.propose(P, [op], { id, principal: PRINCIPAL, deadlineMs: 4_000 }),
-    )
+  /** The code of its refusal, if it was refused. */
+  async propose(op: Op, id = this.newId()): Promise<string | undefined> {
+    const request = { id, principal: PRINCIPAL, deadlineMs: 4_000 }
+    const answer = await this.ask(op.op, (api) => api.versions.propose(P, [op], request))
+    if (!('code' in answer)) return undefined
+    this.#ledger.rejected.set(id, answer.code)
+    return answer.code
   }
 
   /** A one-shot commit of one file, asked for until it is decided; then read back at once. */
@@ -272,19 +280,20 @@ export async function scheduler(node: Node, defect: Defect): Promise<void> {
     if (attempted.has(job)) return
     const carried = fromUtf8(await versions.objects.getBytes(plan))
     const result = `${job} from ${commit.provenance.map(commitKey).toSorted().join(' ')} by ${carried}`
-    if (!defect.resultOnlyOnBus)
-      await settle(
-        tables,
-        RESULTS,
-        {
-          partition: { job },
-          expect: { key: { job }, is: 'absent' },
-          put: [{ job, result }],
-          writeId: toHex(random.bytes(8)),
-        },
-        life,
-      )
+    // Whoever makes the row has done it; a defect makes it a claim without the result.
+    const made = await settle(
+      tables,
+      RESULTS,
+      {
+        partition: { job },
+        expect: { key: { job }, is: 'absent' },
+        put: [defect.resultOnlyOnBus ? { job } : { job, result }],
+        writeId: toHex(random.bytes(8)),
+      },
+      life,
+    )
     attempted.add(job)
+    if (made.kind === 'refused') return
     await bus.publish(TOPICS.datums, [
       { partition: 0, key: job, headers: { pipeline }, value: utf8(result) },
     ])
@@ -292,9 +301,7 @@ export async function scheduler(node: Node, defect: Defect): Promise<void> {
 
   const record = async (commit: Commit, plan: TreeRef): Promise<void> => {
     const job = commitKey(commit)
-    const row = defect.resultOnlyOnBus
-      ? undefined
-      : await tables.get(RESULTS, { job }, { serial: true })
+    const row = await tables.get(RESULTS, { job }, { serial: true })
     const result = row?.result ?? heard.get(job)
     if (result === undefined) return
     const writer = versions.objects.writer(null)

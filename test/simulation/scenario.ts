@@ -166,8 +166,8 @@ async function openCommits(
 ): Promise<void> {
   const user = users()
   const id = user.newId()
-  const opened = await user.propose({ op: 'commit.open', branch: OPEN, note: null }, id)
-  if ('code' in opened) throw new Error(`cannot open a commit: ${opened.code}`)
+  const refused = await user.propose({ op: 'commit.open', branch: OPEN, note: null }, id)
+  if (refused !== undefined) return user.complain(`a commit cannot be opened: ${refused}`)
   const commit: CommitKey = { ...OPEN, id }
   for (let author = 0; author < authorCount; author++) go(stager(users(), commit, author))
   await user.pause(2_000)

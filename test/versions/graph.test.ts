@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Commit } from '../../src/model/entities.ts'
 import { branchKey, commitKey, hasEnded } from '../../src/model/entities.ts'
-import type { Op } from '../../src/model/ops.ts'
 import { foldEntry } from '../../src/versions/fold.ts'
 import { projectEntries } from '../../src/versions/project.ts'
 import { emptyState, restoreState, snapshotState } from '../../src/versions/state.ts'
@@ -418,5 +417,3 @@ test('a graph that joins, fails and stops has cases of each end', () => {
   ])
     expect(seen).toContain(state)
 })
-
-export type { Op }

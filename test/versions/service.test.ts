@@ -211,3 +211,26 @@ test('a project has a log once it was created, and none before', async () => {
   expect(await v.repo('default', 'a')).toBeUndefined()
   expect((await v.repo('lab', 'a'))?.name).toBe('a')
 })
+
+test('a branch moved back takes its spout along: the feed goes on from there', async () => {
+  const core = await open()
+  const { versions: v } = core
+  const spout = { name: 's', ...at('feed'), spec: {} }
+  await v.propose('default', [{ op: 'spout.put', spout }], core.request())
+  const bring = (epoch: number, ranges: Record<string, { from: string | null; to: string }>) =>
+    v.commitFiles('default', at('feed'), files({ f: '' }), core.request(), {
+      feed: { spout: 's', epoch, ranges },
+    })
+  const first = await bring(0, { p: { from: null, to: '5' }, q: { from: null, to: '1' } })
+  const second = await bring(0, { p: { from: '5', to: '9' } })
+  await bring(0, { q: { from: '1', to: '4' }, r: { from: null, to: '1' } })
+  const move: Op = { op: 'branch.put', branch: at('feed'), head: second.id }
+  await v.propose('default', [move], core.request())
+  expect(await v.spout('default', 's')).toMatchObject({ epoch: 1, positions: { p: '9', q: '1' } })
+  expect((await v.spout('default', 's'))?.positions).not.toHaveProperty('r')
+  await expect(bring(0, { q: { from: '1', to: '4' } })).rejects.toMatchObject({
+    code: 'STALE_SOURCE',
+  })
+  const next = await bring(1, { r: { from: null, to: '2' } })
+  expect([next.parent, second.parent]).toEqual([second.id, first.id])
+})

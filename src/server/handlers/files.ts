@@ -53,7 +53,7 @@ export function fileHandlers({ versions }: Context): Files {
     const parent = parsePath(path.slice(0, Math.max(0, path.lastIndexOf('/'))))
     const names: string[] = []
     for await (const one of objects.list(root, parent, { limit: 1000 })) names.push(one.path)
-    throw missing('NOT_FOUND_PATH', 'path', `${at.repo}@${at.ref}:/${path}`, names)
+    throw missing('NOT_FOUND_PATH', 'path', path, names, `${at.repo}@${at.ref}:/`)
   }
 
   /** Into the open commit of the branch if there is one, else as a commit of its own. */

@@ -110,7 +110,25 @@ function setHead(
     created ? 'created' : 'moved',
   )
   tx.moved.set(key, tx.id)
+  setBack(tx, key, prepared)
   return undefined
+}
+
+/** A feed goes on from where it stood at the commit the branch was moved to. */
+function setBack(tx: Transaction, key: string, { positions = {} }: PreparedOp): void {
+  for (const [name, position] of Object.entries(positions)) {
+    const spout = tx.view.spouts.get(name)
+    if (!spout || branchKey(spout) !== key) continue
+    tx.record({
+      f: 'spout.changed',
+      spout: {
+        ...spout,
+        epoch: spout.epoch + 1,
+        positions: position,
+        updatedAtMs: tx.at.atMs,
+      },
+    })
+  }
 }
 
 /** Of the commits of a repo with one id: the one on this branch, else any that is finished. */

@@ -23,7 +23,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /**
  * An independent reader and writer: what it says of a topic does not come from the client under test.
  *
- *   produce BOOTSTRAP TOPIC RECORDS PARTITIONS KEYS   record i has key k = i % KEYS and says so
+ *   produce BOOTSTRAP TOPIC RECORDS PARTITIONS KEYS [PAUSE_MS]
+ *       record i has key k = i % KEYS and says so; a pause after every 1,000 records
  *   verify  BOOTSTRAP TOPIC RECORDS KEYS              read_committed, from the start to the end
  *   create  BOOTSTRAP TOPIC PARTITIONS
  */
@@ -34,7 +35,8 @@ public class Verifier {
     switch (args[0]) {
       case "create" -> create(args[1], args[2], Integer.parseInt(args[3]));
       case "produce" -> produce(args[1], args[2], Integer.parseInt(args[3]),
-          Integer.parseInt(args[4]), Integer.parseInt(args[5]));
+          Integer.parseInt(args[4]), Integer.parseInt(args[5]),
+          args.length > 6 ? Integer.parseInt(args[6]) : 0);
       case "verify" -> verify(args[1], args[2], Integer.parseInt(args[3]), Integer.parseInt(args[4]));
       default -> throw new IllegalArgumentException(args[0]);
     }
@@ -49,7 +51,8 @@ public class Verifier {
     }
   }
 
-  static void produce(String bootstrap, String topic, int records, int partitions, int keys)
+  static void produce(
+      String bootstrap, String topic, int records, int partitions, int keys, int pauseMs)
       throws Exception {
     create(bootstrap, topic, partitions);
     Properties p = new Properties();
@@ -70,6 +73,7 @@ public class Verifier {
             System.exit(1);
           }
         });
+        if (pauseMs > 0 && i % 1000 == 999) Thread.sleep(pauseMs);
       }
     }
     System.out.println("{\"produced\":" + records + "}");
