@@ -4,7 +4,7 @@
 // over, anything that is neither a file nor a directory (links, devices) is refused by name.
 // Memory: one 512-byte block and one chunk of the source.
 
-import { concat, fromUtf8, utf8 } from '../base/bytes.ts'
+import { concat, equalBytes, fromUtf8, utf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 
 const BLOCK = 512
@@ -95,7 +95,6 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       if (!block || block.every((byte) => byte === 0)) return
       const head = parseHeader(block)
       const sizeBytes = long.size ?? head.sizeBytes
-      const path = long.path ?? head.path
       const end = input.at + sizeBytes + padding(sizeBytes)
       switch (head.type) {
         case 'x':
@@ -111,12 +110,16 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
           break
         case '0':
         case '\0':
-        case '7':
+        case '7': {
+          const path = long.path ?? head.path()
           long = {}
           if (!path.endsWith('/')) yield { path, sizeBytes, content: input.content(sizeBytes) }
           break
+        }
         default:
-          throw refuse(`"${path}" is neither a file nor a directory (type "${head.type}")`)
+          throw refuse(
+            `"${long.path ?? head.path()}" is neither a file nor a directory (type "${head.type}")`,
+          )
       }
       await input.skipTo(end)
     }
@@ -125,13 +128,17 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
   }
 }
 
-function parseHeader(block: Uint8Array): { path: string; sizeBytes: number; type: string } {
+/** The name is read only when it counts: writers cut long ones, also in the middle of a character. */
+function parseHeader(block: Uint8Array): { path: () => string; sizeBytes: number; type: string } {
   const stated = octal(block, 148, 8)
   if (stated !== checksum(block)) throw refuse('a header has a wrong checksum')
-  const prefix = text(block.subarray(257, 262)) === 'ustar' ? text(block.subarray(345, 500)) : ''
-  const name = text(block.subarray(0, 100))
   return {
-    path: prefix === '' ? name : `${prefix}/${name}`,
+    path: () => {
+      const ustar = equalBytes(block.subarray(257, 263), utf8('ustar\0'))
+      const prefix = ustar ? text(block.subarray(345, 500)) : ''
+      const name = text(block.subarray(0, 100))
+      return prefix === '' ? name : `${prefix}/${name}`
+    },
     sizeBytes: octal(block, 124, 12),
     type: String.fromCharCode(block[156] as number),
   }

@@ -88,6 +88,7 @@ export async function mergeJob(
     const record = await readRecord(objects, base?.datumTree, id)
     if (!record) continue
     await datums.delete(recordPath(id))
+    if (record.state !== 'success') await datums.delete(unsettledPath(id))
 
     for await (const { path } of outputsOf(objects, record)) {
       await output.delete(path)

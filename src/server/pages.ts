@@ -8,8 +8,8 @@ import { cookieName, sameSecret } from './guard.ts'
 import { sendProblem } from './respond.ts'
 
 const POLICY =
-  "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; " +
-  "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; " +
+  "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; " +
+  "img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; " +
   "form-action 'none'; frame-ancestors 'none'"
 
 /** How long a browser keeps the token it was shown: until it is closed, and 30 days at most. */

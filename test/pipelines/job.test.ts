@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Program } from '../../src/exec/adapters/inline/runner.ts'
+import { must } from '../../src/base/assert.ts'
+import { unsettled } from '../../src/pipelines/datum-tree.ts'
 import { parsePath } from '../../src/model/path.ts'
 import type { World } from './world.ts'
 import { PROJECT, inlineWorld, newDisk, spec } from './world.ts'
@@ -141,7 +143,10 @@ describe('what runs again', () => {
     works = true
     ran.length = 0
     const second = await world.commit('in', { c: '1' })
-    expect(await world.ended('out', second.id)).toMatchObject({ counts: { ran: 2, total: 3 } })
+    const job = await world.ended('out', second.id)
+    expect(job).toMatchObject({ counts: { ran: 2, total: 3 } })
+    const { objects } = world.core
+    expect(await Array.fromAsync(unsettled(objects, must(job.datumTree, 'tree')))).toEqual([])
     expect(ran.toSorted()).toEqual(['in/b', 'in/c'])
     expect(await world.files('out')).toEqual({ a: 'ok', b: 'ok', c: 'ok' })
   })

@@ -1,9 +1,11 @@
 // node test/simulation/run.ts --seeds N --from S [--planted NAME] [--trace]
+//   or --systematic: every fault at every call of a small history
 // Runs histories; prints each failing seed, how many a second, and how many faults landed.
 
 import { parseArgs } from 'node:util'
 import { DEFECTS } from '../planted/defects.ts'
 import { runSeed } from './scenario.ts'
+import { systematic } from './systematic.ts'
 
 const { values } = parseArgs({
   options: {
@@ -11,6 +13,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     planted: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    systematic: { type: 'boolean', default: false },
     /** Stop at the first failing seed. */
     first: { type: 'boolean', default: false },
   },
@@ -20,6 +23,13 @@ const seeds = Number(values.seeds)
 const defect = values.planted === undefined ? undefined : DEFECTS[values.planted]
 if (values.planted !== undefined && !defect)
   throw new Error(`no such planted bug; there are: ${Object.keys(DEFECTS).join(', ')}`)
+
+if (values.systematic) {
+  const { calls, runs, landed, failed } = await systematic()
+  for (const line of failed) console.log(line)
+  console.log(`${calls} calls, ${runs} runs, ${landed} faults landed, ${failed.length} failed`)
+  process.exit(failed.length > 0 ? 1 : 0)
+}
 
 let failed = 0
 let ran = 0

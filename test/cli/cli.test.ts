@@ -1,0 +1,152 @@
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runCli } from '../../src/cli/cli.ts'
+import { makeWorld, TOKEN } from '../server/world.ts'
+import type { World } from '../server/world.ts'
+
+let world: World
+const cwd = mkdtempSync(join(tmpdir(), 'varve-cli-'))
+
+beforeAll(async () => {
+  world = await makeWorld()
+})
+afterAll(() => world.close())
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+class Sink {
+  readonly parts: Buffer[] = []
+  readonly isTTY = false
+  write(chunk: string | Uint8Array): boolean {
+    this.parts.push(Buffer.from(chunk))
+    return true
+  }
+  once(): void {}
+  get text(): string {
+    return Buffer.concat(this.parts).toString('utf8')
+  }
+}
+
+async function varve(
+  args: string,
+  options: { stdin?: string; env?: Record<string, string>; cwd?: string } = {},
+): Promise<Ran> {
+  const stdout = new Sink()
+  const stderr = new Sink()
+  const code = await runCli(args.split(' '), {
+    stdout,
+    stderr,
+    stdin: (async function* () {
+      yield Buffer.from(options.stdin ?? '')
+    })(),
+    env: options.env ?? { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
+    cwd: options.cwd ?? cwd,
+    nowMs: Date.now,
+    signal: new AbortController().signal,
+    version: '0.0.0-test',
+  })
+  return { code, out: stdout.text, err: stderr.text }
+}
+
+test('a first session: a repo, files in and out, what changed, what is there', async () => {
+  expect(await varve('repo create images')).toMatchObject({ code: 0, out: '' })
+  expect((await varve('file put images@master:/hello -f -', { stdin: 'hello' })).code).toBe(0)
+  expect(await varve('file get images@master:/hello')).toEqual({ code: 0, out: 'hello', err: '' })
+  mkdirSync(join(cwd, 'tree/a'), { recursive: true })
+  writeFileSync(join(cwd, 'tree/a/one'), '1')
+  writeFileSync(join(cwd, 'tree/two'), '22')
+  symlinkSync('/etc/passwd', join(cwd, 'tree/link'))
+  const put = await varve('file put images:/dir -r -f tree -m second')
+  expect(put.code).toBe(0)
+  expect(put.err).toContain('left out "link"')
+  expect((await varve('file ls images:/dir -o name')).out).toBe('/dir/a/\n/dir/two\n')
+  const diff = JSON.parse((await varve('file diff images -o json')).out) as { path: string }[]
+  expect(diff.map((one) => one.path)).toEqual(['dir/a/one', 'dir/two'])
+  expect((await varve('file get images -r --to back')).code).toBe(0)
+  expect(readFileSync(join(cwd, 'back/dir/two'), 'utf8')).toBe('22')
+  const glob = await varve('file glob images /**/one -o name')
+  expect(glob.out).toBe('/dir/a/one\n')
+  expect((await varve('file rm images:/dir/two')).code).toBe(0)
+  expect((await varve('file get images:/dir/two')).code).toBe(3)
+  expect((await varve('file get images@master^:/dir/two')).out).toBe('22')
+})
+
+test('tables are aligned and plain when nobody looks; formats carry the same rows', async () => {
+  const text = (await varve('commit list images')).out
+  const lines = text.trimEnd().split('\n')
+  expect(lines[0]).toMatch(/^ID +BRANCH +STATE +FILES +SIZE +AGE +FROM +MESSAGE$/)
+  const at = lines[0]?.indexOf('STATE')
+  for (const line of lines.slice(1)) expect(line.slice(at)).toMatch(/^✓ finished /)
+  expect(text).not.toContain('\u001b')
+  expect((await varve('commit list images --color always')).out).toContain('\u001b[32m✓ finished')
+  const rows = JSON.parse((await varve('commit list images -o json')).out) as { id: string }[]
+  const jsonl = (await varve('commit list images -o jsonl')).out.trimEnd().split('\n')
+  expect(jsonl.map((line) => JSON.parse(line) as unknown)).toEqual(rows)
+  const yaml = (await varve('commit list images -o yaml')).out
+  expect(yaml.match(/^- repo: images$/gm)).toHaveLength(rows.length)
+  const names = (await varve('commit list images -o name')).out.trimEnd().split('\n')
+  expect(names).toEqual(rows.map(({ id }) => `images@master=${id}`))
+  for (const name of names) expect((await varve(`commit inspect ${name}`)).code).toBe(0)
+})
+
+test('errors say what, why and what to try, with the exit codes scripts rely on', async () => {
+  const misspelt = await varve('repo inspect imges')
+  expect(misspelt).toEqual({
+    code: 3,
+    out: '',
+    err:
+      'error: cannot find the repo "imges"; did you mean "images"? (NOT_FOUND_REPO)\n' +
+      'try: check the repo; varve repo list shows what exists\n',
+  })
+  const again = await varve('repo create images -o json')
+  expect(again.code).toBe(4)
+  expect(JSON.parse(again.err)).toMatchObject({ error: { code: 'ALREADY_EXISTS' } })
+  const command = await varve('rpo list')
+  expect(command).toMatchObject({ code: 2, out: '' })
+  expect(command.err).toContain('Did you mean repo?')
+  expect((await varve('repo list --limt 3')).code).toBe(2)
+  expect((await varve('file get images@@')).code).toBe(2)
+  const env = { VARVE_SERVER: 'http://127.0.0.1:1', VARVE_TOKEN: 'x' }
+  expect(await varve('repo list', { env })).toMatchObject({ code: 5 })
+  const wrong = { VARVE_SERVER: world.url, VARVE_TOKEN: 'wrong' }
+  expect((await varve('repo list', { env: wrong })).err).toContain('UNAUTHENTICATED')
+})
+
+test('the server is found by the nearest .varve above, and its token goes to no other', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'varve-home-'))
+  mkdirSync(join(home, '.varve'))
+  mkdirSync(join(home, 'deep/er'), { recursive: true })
+  writeFileSync(join(home, '.varve/server.json'), JSON.stringify({ url: world.url, pid: 1 }))
+  writeFileSync(join(home, '.varve/token'), `${TOKEN}\n`)
+  const inside = { env: {}, cwd: join(home, 'deep/er') }
+  expect((await varve('repo list -o name', inside)).out).toBe('images\n')
+  const elsewhere = await varve(
+    `repo list --server ${world.url.replace('127.0.0.1', 'localhost')}`,
+    inside,
+  )
+  expect(elsewhere.err).toContain('UNAUTHENTICATED')
+  const nowhere = await varve('repo list', { env: {}, cwd: tmpdir() })
+  expect(nowhere.code).toBe(5)
+  expect(nowhere.err).toContain('npm start')
+})
+
+test('waiting ends with the commit, or with 124 when the time is over', async () => {
+  const id = (await varve('commit start images@other')).out.trim()
+  expect((await varve(`commit wait images@${id} --timeout 10ms`)).code).toBe(124)
+  const waiting = varve(`commit wait images@${id} --timeout 60s`)
+  expect((await varve('commit finish images@other')).code).toBe(0)
+  expect((await waiting).code).toBe(0)
+})
+
+test('a name cannot write to the terminal', async () => {
+  await varve('file put images:/bad\u001b[2Jname -f -', { stdin: 'x' })
+  const listed = await varve('file ls images')
+  expect(listed.out).toContain('bad')
+  expect(listed.out).not.toContain('\u001b')
+})
