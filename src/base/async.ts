@@ -78,7 +78,7 @@ export class Channel<T> implements AsyncIterable<T> {
   readonly #writable = new Signal()
   readonly #limit: number
   #closed = false
-  #error: unknown
+  #error: Error | undefined
 
   constructor(limit: number) {
     this.#limit = limit
@@ -91,7 +91,8 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#readable.ring()
   }
 
-  close(error?: unknown): void {
+  /** The reader meets the error after what was pushed. */
+  close(error?: Error): void {
     this.#closed = true
     this.#error = error
     this.#readable.ring()

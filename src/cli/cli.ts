@@ -19,7 +19,7 @@ import { addRepo } from './commands/repo.ts'
 import { addSpout } from './commands/spout.ts'
 import { EXIT, reportFailure } from './failure.ts'
 import type { Format } from './output.ts'
-import { FORMATS } from './output.ts'
+import { FORMATS, ReaderGone } from './output.ts'
 import type { CliWorld, GlobalOptions } from './session.ts'
 import { Session } from './session.ts'
 
@@ -85,11 +85,13 @@ function inherit(command: Command, parent: Command): void {
 
 /** @returns the exit code; never throws */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
+  options.stdout.once('error', () => undefined)
   try {
     await buildCli(options).parseAsync(args, { from: 'user' })
     return options.signal.aborted ? EXIT.interrupted : EXIT.ok
   } catch (error) {
     if (options.signal.aborted) return EXIT.interrupted
+    if (error instanceof ReaderGone) return EXIT.ok
     // Help and version are no failures; usage errors have been said by commander.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     return reportFailure(error, options.stderr, wantedFormat(args))

@@ -15,22 +15,35 @@ export interface Sink {
   off?(event: 'drain' | 'error', listener: (error?: Error) => void): unknown
 }
 
+/** Whoever read our output has read enough: `varve events | head -1`. */
+export class ReaderGone extends Error {}
+
 export class Output {
   readonly format: Format
   readonly color: boolean
   readonly #stdout: Sink
   readonly #stderr: Sink
+  #gone = false
 
   constructor(options: { format: Format; color: boolean; stdout: Sink; stderr: Sink }) {
     this.format = options.format
     this.color = options.color
     this.#stdout = options.stdout
     this.#stderr = options.stderr
+    this.#stdout.once('error', () => {
+      this.#gone = true
+    })
   }
 
+  /** @throws ReaderGone */
   async write(chunk: string | Uint8Array): Promise<void> {
-    if (this.#stdout.write(chunk)) return
-    await new Promise<void>((resolve) => this.#stdout.once('drain', () => resolve()))
+    if (!this.#gone && !this.#stdout.write(chunk)) {
+      await new Promise<void>((resolve) => {
+        this.#stdout.once('drain', () => resolve())
+        this.#stdout.once('error', () => resolve())
+      })
+    }
+    if (this.#gone) throw new ReaderGone()
   }
 
   line(text: string): Promise<void> {

@@ -2,6 +2,7 @@
 // followed: an egress put, paused or resumed takes effect, and a branch that moved wakes the runners
 // that deliver it, as the entry arrives.
 
+import { deferred } from '../base/async.ts'
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -40,6 +41,7 @@ const AGAIN_AFTER_MS = 500
 export class EgressHost implements Egresses {
   readonly #options: RunnerOptions
   readonly #running = new Map<string, Running>()
+  readonly #failed = deferred<never>()
 
   constructor(options: EgressHostOptions) {
     const { versions, connectors, clock, random } = options
@@ -65,11 +67,13 @@ export class EgressHost implements Egresses {
     while (!signal.aborted) {
       try {
         for await (const { name } of versions.projects())
-          if (!projects.has(name)) projects.set(name, this.#project(name, signal))
+          if (!projects.has(name))
+            projects.set(name, this.#project(name, signal).catch(this.#failed.reject))
       } catch (error) {
         if (!(error instanceof VarveError)) throw error
       }
-      await clock.sleep(NEW_PROJECTS_EVERY_MS, signal)
+      // What contradicts itself ends the host, loudly; what the world causes never gets here.
+      await Promise.race([clock.sleep(NEW_PROJECTS_EVERY_MS, signal), this.#failed.promise])
     }
     await Promise.all(projects.values())
   }
@@ -126,7 +130,7 @@ export class EgressHost implements Egresses {
     if (deleted || row.state !== 'running') return
     const stop = new AbortController()
     const runner = new EgressRunner(this.#options, project, row)
-    const done = runner.run(stop.signal)
+    const done = runner.run(stop.signal).catch(this.#failed.reject)
     this.#running.set(at, { key, branch: branchKey(row), runner, stop, done })
   }
 

@@ -13,7 +13,9 @@ export async function* liveEvents(
   lastEventId?: string,
 ): AsyncGenerator<PublicEvent> {
   const last = lastEventId === undefined ? undefined : parseEventId(project, lastEventId)
-  const after = last ? last.seq - 1 : await versions.watermark(project)
+  // A place that was never given (0, or beyond the end) is the nearest one there is.
+  const now = await versions.watermark(project)
+  const after = last ? Math.max(0, Math.min(last.seq - 1, now)) : now
   for await (const entry of versions.follow(project, after, signal)) {
     for (const event of publicEvents(project, entry)) {
       const place = parseEventId(project, event.id)

@@ -166,7 +166,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       await server.close()
       serving.abort()
       await Promise.all([pools.close(), ...hosts])
-      pipelines.close()
+      await pipelines.close()
       await runner.close()
       writing.abort()
       await log

@@ -14,8 +14,8 @@ export interface DatumPiece {
   readonly sizeBytes: number
 }
 
-/** Why a datum runs. */
-export type RunReason = 'new' | 'input-changed' | 'code-changed' | 'no-success'
+/** Why a datum runs; `every-job`: its pipeline asks for that, nothing changed. */
+export type RunReason = 'new' | 'input-changed' | 'code-changed' | 'no-success' | 'every-job'
 
 export interface PlannedDatum {
   /** Names it: the same inputs, repos, branches and paths. 64 hex digits. */

@@ -89,7 +89,6 @@ export async function mergeJob(
     if (!record) continue
     await datums.delete(recordPath(id))
     if (record.state !== 'success') await datums.delete(unsettledPath(id))
-
     for await (const { path } of outputsOf(objects, record)) {
       await output.delete(path)
       await owners.delete(path)

@@ -226,7 +226,7 @@ function reason(
 ): RunReason {
   if (known?.key === key) return 'no-success'
   if (!prior) return 'new'
-  if (prior.key === key) return 'no-success'
+  if (prior.key === key) return prior.state === 'success' ? 'every-job' : 'no-success'
   const same = pieces.every((piece, i) => piece.digest === prior.inputs[i]?.digest)
   return same ? 'code-changed' : 'input-changed'
 }

@@ -228,10 +228,11 @@ export class Recorder {
         { id: this.#ids(), principal: 'varve:recorder' },
       )
     } catch (error) {
-      // Another recorder was first. Anything else: the next scan tries again.
-      if (!isVarveError(error, 'STALE_STATE')) throw error
-    } finally {
+      // Another recorder was first: the entry of its end is on its way.
+      if (isVarveError(error, 'STALE_STATE')) return
+      // The next scan tries again.
       watched.ending = false
+      throw error
     }
   }
 }

@@ -65,6 +65,10 @@ export class Scheduler {
         this.#begin(board, pipeline, front)
     }
     for (const job of board.jobs.values()) this.#carryOut(board, job)
+    for (const key of this.#made) {
+      const [project = '', job = ''] = key.split('/')
+      if (project === board.project && !board.jobs.has(job)) this.#made.delete(key)
+    }
   }
 
   #begin(board: ProjectBoard, pipeline: Pipeline, commit: Commit): void {

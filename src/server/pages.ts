@@ -29,10 +29,13 @@ export async function servePages(
       // The hash in an asset's name is its version.
       setHeaders: (reply, path) => {
         const fixed = path.includes('/assets/')
-        reply.header('cache-control', fixed ? 'public, max-age=31536000, immutable' : 'no-cache')
-        reply.header('content-security-policy', POLICY)
-        reply.header('x-content-type-options', 'nosniff')
-        reply.header('referrer-policy', 'no-referrer')
+        void reply.header(
+          'cache-control',
+          fixed ? 'public, max-age=31536000, immutable' : 'no-cache',
+        )
+        void reply.header('content-security-policy', POLICY)
+        void reply.header('x-content-type-options', 'nosniff')
+        void reply.header('referrer-policy', 'no-referrer')
       },
     })
   }

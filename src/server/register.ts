@@ -44,16 +44,18 @@ export function registerRoutes(app: FastifyInstance, handlers: Handlers, door: D
           const body = await readBody(request, route, checkBody, door.maxUploadBytes)
           const call = makeCall(request, reply, route, door, { principal, query, body })
           return await send(reply, route, handler(call))
-        } catch (error) {
-          drain(request.raw)
-          throw error
+        } finally {
+          if (!request.raw.readableEnded) drain(request.raw)
         }
       },
     })
   }
 }
 
-/** What is left of a body is read, up to a size, or the caller never gets to read our answer. */
+/**
+ * What is left of a body is read, up to a size: a caller still sending never gets to read our answer,
+ * and an archive's padding would stand before the next request on its connection.
+ */
 function drain(body: Readable): void {
   let left = MAX_DRAINED_BYTES
   body.on('data', (chunk: Uint8Array) => {
@@ -193,5 +195,5 @@ export function errorHandler(error: unknown, _request: FastifyRequest, reply: Fa
           statusCode === 413 ? 'TOO_LARGE' : 'INVALID_OPTION',
           `cannot read the request: ${message ?? statusCode}`,
         )
-  sendProblem(reply, ours)
+  void sendProblem(reply, ours)
 }

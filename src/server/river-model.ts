@@ -95,7 +95,8 @@ function foldFact(model: RiverModel, fact: Fact, touched: Touched): void {
       foldCommit(model, fact.commit)
       touched.commits.push(fact.commit)
       touched.keys.add(`repo:${fact.commit.repo}`)
-      if (fact.commit.feed) touched.keys.add(`feed:${fact.commit.feed.spout}`)
+      for (const { name, repo } of model.spouts.values())
+        if (repo === fact.commit.repo) touched.keys.add(`feed:${name}`)
       for (const { pipeline } of model.pipelines.values())
         if (pipeline.output.repo === fact.commit.repo) touched.keys.add(`pipeline:${pipeline.name}`)
       break

@@ -24,7 +24,7 @@ export function graphOf(model: RiverModel, live: LiveWords): Graph {
   const nodes: GraphNode[] = []
   const edges: GraphEdge[] = []
   for (const spout of model.spouts.values()) {
-    nodes.push(feedNode(spout, live.spout(spout.name)))
+    nodes.push(feedNode(spout, live.spout(spout.name), model.repos.get(spout.repo)))
     edges.push({ from: `feed:${spout.name}`, to: `repo:${spout.repo}` })
   }
   for (const row of model.repos.values()) nodes.push(repoNode(row))
@@ -73,7 +73,7 @@ export function nodeOf(model: RiverModel, key: string, live: LiveWords): GraphNo
   }
   if (kind === 'feed') {
     const spout = model.spouts.get(name)
-    return spout && feedNode(spout, live.spout(name))
+    return spout && feedNode(spout, live.spout(name), model.repos.get(spout.repo))
   }
   const egress = model.egresses.get(name)
   return egress && egressNode(egress, live.egress(name))
@@ -167,7 +167,11 @@ function jobLine(job: Job, progress: JobProgress | undefined): string {
   return parts.join(' · ')
 }
 
-function feedNode(spout: Spout, status: SpoutStatus | undefined): GraphNode {
+function feedNode(
+  spout: Spout,
+  status: SpoutStatus | undefined,
+  repo: RepoRow | undefined,
+): GraphNode {
   const state = spout.state === 'paused' ? 'paused' : (status?.state ?? 'waiting: its host')
   const cause = status?.cause ?? spout.cause
   const lag = status?.lagRecords
@@ -181,21 +185,15 @@ function feedNode(spout: Spout, status: SpoutStatus | undefined): GraphNode {
       : 'not running here',
     cause: cause ? { text: cause, remedy: feedRemedy(spout) } : null,
     progress: null,
-    count: recordsRead(spout),
-    countUnit: 'records',
+    // Positions are the source's own words: what can be counted is what it became.
+    count: repo?.count ?? 0,
+    countUnit: 'commits',
     bands: [],
   }
 }
 
 const feedRemedy = ({ name, state }: Spout): string =>
   state === 'paused' ? `varve spout resume ${name}` : `varve spout status ${name}`
-
-/** Positions begin with a count of what lies before them. */
-function recordsRead(spout: Spout): number {
-  let sum = 0
-  for (const position of Object.values(spout.positions)) sum += Number.parseInt(position, 10) || 0
-  return sum
-}
 
 function egressNode(egress: Egress, status: EgressStatus | undefined): GraphNode {
   const cause = status?.cause ?? egress.cause

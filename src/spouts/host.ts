@@ -2,6 +2,7 @@
 // followed, so a spout put, paused, resumed or set back takes effect as its entry arrives. Two hosts
 // that run one spout waste work and break nothing: the log takes each range once.
 
+import { deferred } from '../base/async.ts'
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -35,6 +36,7 @@ const AGAIN_AFTER_MS = 500
 export class SpoutHost implements Spouts {
   readonly #options: RunnerOptions
   readonly #running = new Map<string, Running>()
+  readonly #failed = deferred<never>()
 
   constructor(options: SpoutHostOptions) {
     const { versions, connectors, clock, random } = options
@@ -59,14 +61,15 @@ export class SpoutHost implements Spouts {
     while (!signal.aborted) {
       try {
         for await (const { name } of versions.projects())
-          if (!projects.has(name)) projects.set(name, this.#project(name, signal))
+          if (!projects.has(name))
+            projects.set(name, this.#project(name, signal).catch(this.#failed.reject))
       } catch (error) {
         if (!(error instanceof VarveError)) throw error
       }
-      await clock.sleep(NEW_PROJECTS_EVERY_MS, signal)
+      // What contradicts itself ends the host, loudly; what the world causes never gets here.
+      await Promise.race([clock.sleep(NEW_PROJECTS_EVERY_MS, signal), this.#failed.promise])
     }
     await Promise.all(projects.values())
-    await Promise.all([...this.#running.values()].map((running) => running.done))
   }
 
   status(project: string, name: string): SpoutStatus | undefined {
@@ -99,7 +102,12 @@ export class SpoutHost implements Spouts {
     if (deleted || row.state !== 'running') return
     const stop = new AbortController()
     const runner = new SpoutRunner(this.#options, project, row)
-    this.#running.set(at, { key, runner, stop, done: runner.run(stop.signal) })
+    this.#running.set(at, {
+      key,
+      runner,
+      stop,
+      done: runner.run(stop.signal).catch(this.#failed.reject),
+    })
   }
 
   async #stop(key: string): Promise<void> {

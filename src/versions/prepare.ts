@@ -46,7 +46,7 @@ class Preparation {
     this.#state = state
   }
 
-  op(op: Op): Promise<PreparedOp> | PreparedOp {
+  async op(op: Op): Promise<PreparedOp> {
     switch (op.op) {
       case 'commit.put':
         return this.#merge(op.branch, op.change)

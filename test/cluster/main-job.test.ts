@@ -13,7 +13,7 @@ import { KafkaServer, java, kafkaAvailable } from '../services/kafka.ts'
 const RECORDS = 100_000
 const PARTITIONS = 4
 const KEYS = 50
-const KILLS = 10
+const KILLS = 12
 /** What an egress records at least, and so what one kill may send twice. */
 const EGRESS_BATCH = 10_000
 
@@ -122,12 +122,12 @@ describe.skipIf(!kafkaAvailable)('main job', () => {
     await java('Verifier', 'create', broker.address, 'in-killed', String(PARTITIONS))
     let producing = true
     // The feed goes on while the kills come, so that each of them meets work.
-    const fed = produce('in-killed', 1_000).finally(() => (producing = false))
+    const fed = produce('in-killed', 500).finally(() => (producing = false))
     await using product = await Product.start({ args: ['--no-demo'] })
     await product.varve(['apply', '-f', '-'], documents('in-killed', 'out-killed', 2_000))
     let landed = 0
     while (landed < KILLS) {
-      await sleep(200 + random.next() * 5_000)
+      await sleep(100 + random.next() * 2_500)
       if (!producing && (await egress(product)).deliveredRecords >= RECORDS) break
       await product.kill('SIGKILL')
       landed++

@@ -151,6 +151,20 @@ describe('what runs again', () => {
     expect(await world.files('out')).toEqual({ a: 'ok', b: 'ok', c: 'ok' })
   })
 
+  test('everything, when the pipeline asks for it, and says so', async () => {
+    const program = upper()
+    world = (await inlineWorld({ upper: program })).world
+    await world.repo('in')
+    await world.put(spec('out', 'in', ['upper'], { ...named, reprocessSpec: 'every_job' }))
+    await world.commit('in', { a: 'a' })
+    await world.ended('out')
+    const next = await world.commit('in', { b: 'b' })
+    expect(await world.ended('out', next.id)).toMatchObject({ counts: { ran: 2, total: 2 } })
+    const views = await Array.fromAsync(world.pipelines.datums(PROJECT, 'out', next.id))
+    expect(views.map((view) => view.why)).toEqual(['every-job', 'new'])
+    expect(await world.files('out')).toEqual({ a: 'A', b: 'B' })
+  })
+
   test('other code runs everything again, and the code of before nothing', async () => {
     const program = upper('1')
     const made = await inlineWorld({ upper: program })
@@ -201,6 +215,31 @@ test('two datums that put one path fail the job, naming both and the path', asyn
     state: 'finished',
     counts: { ran: 0 },
   })
+})
+
+test('an output may become a folder and a folder a file; between two datums that is a conflict', async () => {
+  const place: Program = {
+    version: '1',
+    run: ({ list, text, write }) => {
+      for (const path of list('in')) write(`out/${text(path)}`, path)
+    },
+  }
+  world = (await inlineWorld({ place })).world
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['place'], named))
+  for (const text of ['x', 'x/y', 'x/y/z', 'x']) {
+    const commit = await world.commit('in', { a: text })
+    expect(await world.ended('out', commit.id)).toMatchObject({ state: 'finished' })
+    expect(await world.files('out')).toEqual({ [text]: 'in/a' })
+  }
+  for (const text of ['x/y', 'x/y/z']) {
+    const commit = await world.commit('in', { b: text })
+    const job = await world.ended('out', commit.id)
+    expect(job).toMatchObject({ state: 'failed', cause: { code: 'OUTPUT_CONFLICT' } })
+    expect(job.cause?.text).toContain('x')
+  }
+  const both = await world.commit('in', { a: 'y', b: 'y/z' })
+  expect(await world.ended('out', both.id)).toMatchObject({ cause: { code: 'OUTPUT_CONFLICT' } })
 })
 
 test('errCmd recovers a datum: no output, and it is tried again', async () => {
@@ -276,6 +315,46 @@ test('stopping a job keeps what is done', async () => {
   const next = await world.commit('in', { b: null })
   expect(await world.ended('out', next.id)).toMatchObject({ state: 'finished', counts: { ran: 0 } })
   expect(Object.keys(await world.files('out'))).toEqual(['a', 'c'])
+})
+
+test('a job over its time fails with the reason, and what was done is kept', async () => {
+  const hang: Program = {
+    version: '1',
+    run: ({ list }) => (list('in').includes('in/b') ? new Promise<number>(() => {}) : 0),
+  }
+  world = (await inlineWorld({ hang }, { speed: 20 })).world
+  await world.repo('in')
+  const more = { ...named, jobTimeout: '1s', datumSetSpec: { number: 1 } }
+  await world.put(spec('out', 'in', ['hang'], more))
+  const commit = await world.commit('in', { a: '1', b: '1' })
+  const job = await world.ended('out', commit.id)
+  expect(job).toMatchObject({ state: 'failed', counts: { ran: 1 }, cause: { code: 'CODE_FAILED' } })
+  expect(job.cause?.text).toContain('jobTimeout of 1s')
+})
+
+test('lines are followed while a job runs, and each comes once', async () => {
+  let finish = (): void => {}
+  const gate = new Promise<void>((resolve) => (finish = resolve))
+  const talk: Program = {
+    version: '1',
+    run: async ({ print }) => {
+      print('before')
+      await gate
+      print('after')
+    },
+  }
+  world = (await inlineWorld({ talk })).world
+  await world.repo('in')
+  await world.put(spec('out', 'in', ['talk'], named))
+  const commit = await world.commit('in', { a: '1' })
+  await expect.poll(() => world.board.project(PROJECT)?.jobs.size).toBe(1)
+  const options = { job: commit.id, follow: true }
+  const texts: string[] = []
+  for await (const line of world.pipelines.logs(PROJECT, 'out', options)) {
+    texts.push(line.text)
+    finish()
+  }
+  expect(texts).toEqual(['before', 'after'])
 })
 
 test('the chunk of a worker that is no more goes to another, and its late result does not count', async () => {

@@ -26,9 +26,12 @@ export function* explanationLines(found: Explanation, indent = ''): Generator<st
     yield* lines
   }
   for (const [part, { from, to }] of Object.entries(feed ?? {}))
-    yield `${inner}← ${clean(part)} [${from ?? 'start'}, ${to})`
+    yield `${inner}← ${clean(part)} [${from === null ? 'start' : shown(from)}, ${shown(to)})`
   if (!datum && !feed) yield `${inner}← put by hand, commit set ${shortId(found.set)}`
 }
+
+/** A position without the identity of its source, which stands behind "@". */
+const shown = (position: string): string => clean(position.split('@', 1)[0] ?? position)
 
 export function addExplain(program: Command, act: Act): void {
   program

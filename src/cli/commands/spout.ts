@@ -9,6 +9,9 @@ const stateOf = (row: SpoutView): string =>
 
 const rate = (perSecond: number): string => `${countText(perSecond)}/s`
 
+/** A position without the identity of its source, which stands behind "@". */
+const shown = (position: string | null): string | undefined => position?.split('@', 1)[0]
+
 export function addSpout(program: Command, act: Act): void {
   const group = program.command('spout').description('what brings feeds into commits')
   group
@@ -59,10 +62,10 @@ export function addSpout(program: Command, act: Act): void {
           const parts = live
             ? Object.entries(live.parts).map(
                 ([part, at]) =>
-                  `${part}  ${at.position ?? 'start'} of ${at.end ?? 'unknown'}` +
+                  `${part}  ${shown(at.position) ?? 'start'} of ${shown(at.end) ?? 'unknown'}` +
                   (at.lagRecords === null ? '' : `, lag ${countText(at.lagRecords)}`),
               )
-            : Object.entries(row.positions).map(([part, position]) => `${part}  ${position}`)
+            : Object.entries(row.positions).map(([part, position]) => `${part}  ${shown(position)}`)
           await session.output.one(
             row,
             [

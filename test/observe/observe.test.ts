@@ -1,0 +1,64 @@
+import { channel } from 'node:diagnostics_channel'
+import { expect, test } from 'vitest'
+import type { Commit, Egress, Job } from '../../src/model/entities.ts'
+import { Metrics } from '../../src/observe/metrics.ts'
+import { startLogging } from '../../src/observe/logging.ts'
+
+test('entries and requests are counted under bounded labels, and no id is ever one', async () => {
+  const metrics = new Metrics()
+  const id = '0192'.repeat(8)
+  const commit = { repo: 'r', branch: 'b', id, origin: 'user', state: 'finished' }
+  const counts = { total: 10, ran: 4, reused: 6, failed: 1, recovered: 1, codeChanged: 0 }
+  metrics.entry('default', {
+    decision: {
+      yes: [
+        { f: 'commit.finished', commit: commit as Commit },
+        { f: 'job.finished', job: { pipeline: 'p', state: 'finished', counts } as Job },
+        { f: 'egress.delivered', egress: { name: 'e', deliveredRecords: 5 } as Egress },
+        { f: 'egress.delivered', egress: { name: 'e', deliveredRecords: 12 } as Egress },
+      ],
+    },
+  })
+  metrics.entry('default', { decision: { no: { code: 'CYCLE' } } })
+  channel('varve:http.request').publish({
+    method: 'GET',
+    route: '/api/v1/version',
+    status: 200,
+    durationMs: 12,
+  })
+  const text = await metrics.text()
+  for (const line of [
+    'varve_commits_total{project="default",origin="user",state="finished"} 1',
+    'varve_datums_total{project="default",pipeline="p",state="success"} 2',
+    'varve_datums_total{project="default",pipeline="p",state="skipped"} 6',
+    'varve_egress_records_total{project="default",egress="e"} 12',
+    'varve_rejections_total{project="default",code="CYCLE"} 1',
+    'varve_http_request_seconds_count{method="GET",route="/api/v1/version",status="200"} 1',
+    'varve_event_loop_lag_seconds ',
+  ])
+    expect(text).toContain(line)
+  expect(text).not.toContain(id)
+  for (let i = 0; i < 2000; i++) metrics.entry(`p${i}`, { decision: { no: { code: 'CYCLE' } } })
+  const many = (await metrics.text()).match(/^varve_rejections_total\{/gm) ?? []
+  expect(many.length).toBeLessThan(600)
+  metrics.close()
+})
+
+test('channels become lines, quiet ones none, and a token is never written', () => {
+  const lines: string[] = []
+  const logging = startLogging({
+    level: 'info',
+    destination: { write: (line) => void lines.push(line) },
+  })
+  channel('varve:log:takeover').publish({ project: 'default', seq: 3, token: 'hush' })
+  channel('varve:http.request').publish({ method: 'GET', status: 200 })
+  channel('varve.pipelines.trouble').publish({ doing: 'planning "p"', error: new Error('why') })
+  logging.close()
+  channel('varve:log:takeover').publish({ project: 'default', seq: 4 })
+  const said = lines.map((line) => JSON.parse(line) as { level: string; msg: string })
+  expect(said).toMatchObject([
+    { level: 'info', msg: 'log lane taken over', seq: 3 },
+    { level: 'warn', msg: 'trouble while planning "p"', error: expect.stringContaining('why') },
+  ])
+  expect(lines.join('')).not.toContain('hush')
+})
