@@ -11,8 +11,7 @@ export type Format = (typeof FORMATS)[number]
 export interface Sink {
   readonly isTTY?: boolean
   write(chunk: string | Uint8Array): boolean
-  once(event: 'drain' | 'error', listener: (error?: Error) => void): unknown
-  off?(event: 'drain' | 'error', listener: (error?: Error) => void): unknown
+  once(event: 'drain' | 'error', listener: () => void): unknown
 }
 
 /** Whoever read our output has read enough: `varve events | head -1`. */
@@ -24,6 +23,7 @@ export class Output {
   readonly #stdout: Sink
   readonly #stderr: Sink
   #gone = false
+  #wake = (): void => undefined
 
   constructor(options: { format: Format; color: boolean; stdout: Sink; stderr: Sink }) {
     this.format = options.format
@@ -32,16 +32,17 @@ export class Output {
     this.#stderr = options.stderr
     this.#stdout.once('error', () => {
       this.#gone = true
+      this.#wake()
     })
   }
 
   /** @throws ReaderGone */
   async write(chunk: string | Uint8Array): Promise<void> {
     if (!this.#gone && !this.#stdout.write(chunk)) {
-      await new Promise<void>((resolve) => {
-        this.#stdout.once('drain', () => resolve())
-        this.#stdout.once('error', () => resolve())
-      })
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#wake = resolve
+      this.#stdout.once('drain', resolve)
+      await promise
     }
     if (this.#gone) throw new ReaderGone()
   }

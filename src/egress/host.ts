@@ -2,7 +2,6 @@
 // followed: an egress put, paused or resumed takes effect, and a branch that moved wakes the runners
 // that deliver it, as the entry arrives.
 
-import { deferred } from '../base/async.ts'
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -41,7 +40,9 @@ const AGAIN_AFTER_MS = 500
 export class EgressHost implements Egresses {
   readonly #options: RunnerOptions
   readonly #running = new Map<string, Running>()
-  readonly #failed = deferred<never>()
+  /** What contradicted itself: it ends the host, loudly; what the world causes never gets here. */
+  readonly #failures: unknown[] = []
+  readonly #ended = new AbortController()
 
   constructor(options: EgressHostOptions) {
     const { versions, connectors, clock, random } = options
@@ -64,39 +65,50 @@ export class EgressHost implements Egresses {
   async run(signal: AbortSignal): Promise<void> {
     const { versions, clock } = this.#options
     const projects = new Map<string, Promise<void>>()
-    while (!signal.aborted) {
+    const until = AbortSignal.any([signal, this.#ended.signal])
+    while (!until.aborted) {
       try {
         for await (const { name } of versions.projects())
-          if (!projects.has(name))
-            projects.set(name, this.#project(name, signal).catch(this.#failed.reject))
+          if (!projects.has(name)) projects.set(name, this.#project(name, until).catch(this.#fail))
       } catch (error) {
         if (!(error instanceof VarveError)) throw error
       }
-      // What contradicts itself ends the host, loudly; what the world causes never gets here.
-      await Promise.race([clock.sleep(NEW_PROJECTS_EVERY_MS, signal), this.#failed.promise])
+      await clock.sleep(NEW_PROJECTS_EVERY_MS, until)
     }
     await Promise.all(projects.values())
+    if (this.#failures.length > 0) throw this.#failures[0]
   }
 
   status(project: string, name: string): EgressStatus | undefined {
     return this.#running.get(`${project}/${name}`)?.runner.status()
   }
 
+  readonly #fail = (error: unknown): void => {
+    this.#failures.push(error)
+    this.#ended.abort()
+  }
+
   async #project(project: string, signal: AbortSignal): Promise<void> {
-    const { versions, clock } = this.#options
-    while (!signal.aborted) {
-      try {
-        const seq = await versions.watermark(project)
-        for await (const row of versions.egresses(project)) await this.#reconcile(project, row)
-        for await (const entry of versions.follow(project, seq, signal))
-          for (const fact of factsOf(entry)) await this.#follow(project, fact)
-      } catch (error) {
-        if (!(error instanceof VarveError)) throw error
-        await clock.sleep(AGAIN_AFTER_MS, signal)
-      }
+    try {
+      while (!signal.aborted) await this.#reconcileAll(project, signal)
+    } finally {
+      const mine = [...this.#running.keys()].filter((key) => key.startsWith(`${project}/`))
+      await Promise.all(mine.map((key) => this.#stop(key)))
     }
-    const mine = [...this.#running.keys()].filter((key) => key.startsWith(`${project}/`))
-    await Promise.all(mine.map((key) => this.#stop(key)))
+  }
+
+  /** All rows as they are, then every change of them; ends when the log cannot be read for a while. */
+  async #reconcileAll(project: string, signal: AbortSignal): Promise<void> {
+    const { versions, clock } = this.#options
+    try {
+      const seq = await versions.watermark(project)
+      for await (const row of versions.egresses(project)) await this.#reconcile(project, row)
+      for await (const entry of versions.follow(project, seq, signal))
+        for (const fact of factsOf(entry)) await this.#follow(project, fact)
+    } catch (error) {
+      if (!(error instanceof VarveError)) throw error
+      await clock.sleep(AGAIN_AFTER_MS, signal)
+    }
   }
 
   async #follow(project: string, fact: Fact): Promise<void> {
@@ -130,7 +142,7 @@ export class EgressHost implements Egresses {
     if (deleted || row.state !== 'running') return
     const stop = new AbortController()
     const runner = new EgressRunner(this.#options, project, row)
-    const done = runner.run(stop.signal).catch(this.#failed.reject)
+    const done = runner.run(stop.signal).catch(this.#fail)
     this.#running.set(at, { key, branch: branchKey(row), runner, stop, done })
   }
 

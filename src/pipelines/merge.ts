@@ -58,12 +58,13 @@ class Edit {
   }
 
   async finish(): Promise<{ root: TreeRef; stats: TreeStats }> {
-    const runs: TreeRef[] = []
-    if (this.#deletes > 0) runs.push(await this.gone.finish())
+    // One after the other: a file may take the place of a folder that goes, or the other way round.
+    // What the runs' author saw is the tree itself: a job's output has no other writer.
+    let base = this.#base
+    if (this.#deletes > 0)
+      base = (await this.#objects.merge(base, [await this.gone.finish()], base)).root
     else this.gone.abandon()
-    runs.push(await this.come.finish())
-    // What the runs' author saw is the base itself: a job's output has no other writer.
-    return this.#objects.merge(this.#base, runs, this.#base)
+    return this.#objects.merge(base, [await this.come.finish()], base)
   }
 
   abandon(): void {

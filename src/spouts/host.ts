@@ -2,7 +2,6 @@
 // followed, so a spout put, paused, resumed or set back takes effect as its entry arrives. Two hosts
 // that run one spout waste work and break nothing: the log takes each range once.
 
-import { deferred } from '../base/async.ts'
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -36,7 +35,9 @@ const AGAIN_AFTER_MS = 500
 export class SpoutHost implements Spouts {
   readonly #options: RunnerOptions
   readonly #running = new Map<string, Running>()
-  readonly #failed = deferred<never>()
+  /** What contradicted itself: it ends the host, loudly; what the world causes never gets here. */
+  readonly #failures: unknown[] = []
+  readonly #ended = new AbortController()
 
   constructor(options: SpoutHostOptions) {
     const { versions, connectors, clock, random } = options
@@ -58,39 +59,50 @@ export class SpoutHost implements Spouts {
   async run(signal: AbortSignal): Promise<void> {
     const { versions, clock } = this.#options
     const projects = new Map<string, Promise<void>>()
-    while (!signal.aborted) {
+    const until = AbortSignal.any([signal, this.#ended.signal])
+    while (!until.aborted) {
       try {
         for await (const { name } of versions.projects())
-          if (!projects.has(name))
-            projects.set(name, this.#project(name, signal).catch(this.#failed.reject))
+          if (!projects.has(name)) projects.set(name, this.#project(name, until).catch(this.#fail))
       } catch (error) {
         if (!(error instanceof VarveError)) throw error
       }
-      // What contradicts itself ends the host, loudly; what the world causes never gets here.
-      await Promise.race([clock.sleep(NEW_PROJECTS_EVERY_MS, signal), this.#failed.promise])
+      await clock.sleep(NEW_PROJECTS_EVERY_MS, until)
     }
     await Promise.all(projects.values())
+    if (this.#failures.length > 0) throw this.#failures[0]
   }
 
   status(project: string, name: string): SpoutStatus | undefined {
     return this.#running.get(`${project}/${name}`)?.runner.status()
   }
 
+  readonly #fail = (error: unknown): void => {
+    this.#failures.push(error)
+    this.#ended.abort()
+  }
+
   async #project(project: string, signal: AbortSignal): Promise<void> {
-    const { versions, clock } = this.#options
-    while (!signal.aborted) {
-      try {
-        const seq = await versions.watermark(project)
-        for await (const row of versions.spouts(project)) await this.#reconcile(project, row)
-        for await (const entry of versions.follow(project, seq, signal))
-          for (const change of changesOf(entry)) await this.#reconcile(project, ...change)
-      } catch (error) {
-        if (!(error instanceof VarveError)) throw error
-        await clock.sleep(AGAIN_AFTER_MS, signal)
-      }
+    try {
+      while (!signal.aborted) await this.#reconcileAll(project, signal)
+    } finally {
+      const mine = [...this.#running.keys()].filter((key) => key.startsWith(`${project}/`))
+      await Promise.all(mine.map((key) => this.#stop(key)))
     }
-    const mine = [...this.#running].filter(([key]) => key.startsWith(`${project}/`))
-    await Promise.all(mine.map(([key]) => this.#stop(key)))
+  }
+
+  /** All rows as they are, then every change of them; ends when the log cannot be read for a while. */
+  async #reconcileAll(project: string, signal: AbortSignal): Promise<void> {
+    const { versions, clock } = this.#options
+    try {
+      const seq = await versions.watermark(project)
+      for await (const row of versions.spouts(project)) await this.#reconcile(project, row)
+      for await (const entry of versions.follow(project, seq, signal))
+        for (const change of changesOf(entry)) await this.#reconcile(project, ...change)
+    } catch (error) {
+      if (!(error instanceof VarveError)) throw error
+      await clock.sleep(AGAIN_AFTER_MS, signal)
+    }
   }
 
   /** Makes what runs be what the row says. */
@@ -106,7 +118,7 @@ export class SpoutHost implements Spouts {
       key,
       runner,
       stop,
-      done: runner.run(stop.signal).catch(this.#failed.reject),
+      done: runner.run(stop.signal).catch(this.#fail),
     })
   }
 

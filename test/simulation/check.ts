@@ -21,6 +21,7 @@ import { projectEntries } from '../../src/versions/project.ts'
 import { VersionsService } from '../../src/versions/service.ts'
 import { FEED, PIPELINES, readFile } from './actors.ts'
 import type { Ledger } from './ledger.ts'
+import { transformed } from './pipelines.ts'
 import type { Durable } from './store.ts'
 import { collect } from './ports.ts'
 import { hash, storeKey } from './store.ts'
@@ -86,6 +87,8 @@ export interface History {
   readonly spoutTotal: number
   /** The most any API's clock was ahead. */
   readonly apiAheadMs: number
+  /** The pipelines room did the work. */
+  readonly real: boolean
 }
 
 export async function checkHistory(history: History): Promise<void> {
@@ -263,7 +266,7 @@ async function checkLedger(
 
 /** I6 by content, I7 by content, I10 for every commit there is. */
 async function checkContent(
-  { world, oracle, spoutTotal }: History,
+  { world, oracle, spoutTotal, real }: History,
   entries: readonly Entry<Fact>[],
 ): Promise<void> {
   const finished = entries.flatMap(({ decision }) =>
@@ -282,6 +285,10 @@ async function checkContent(
           `${commitKey(commit)} says ${commit.stats?.files} files and has ${files.length}`,
         )
       if (commit.origin !== 'auto') continue
+      if (real) {
+        await checkOutput(world, oracle, commit)
+        continue
+      }
       const from = commit.provenance.map(commitKey).toSorted().join(' ')
       const text = await readFile(oracle, commit, 'result')
       if (!text.startsWith(`${commitKey(commit)} from ${from} by `))
@@ -310,4 +317,22 @@ async function textOf(
   } catch {
     return undefined
   }
+}
+
+/** I7 by content: the output is what one run over the whole input would have given. */
+async function checkOutput(world: World, oracle: Oracle, commit: Commit): Promise<void> {
+  const { objects } = oracle.versions
+  const repo = PIPELINES.find(({ name }) => name === commit.repo)?.inputs[0]?.repo
+  const from = commit.provenance.find((input) => input.repo === repo)
+  const input = from && (await oracle.versions.commit(P, from))
+  const text = async (root: Commit['root'], change: (content: string) => string) => {
+    const all: string[] = []
+    for (const file of await collect(objects.walk(root)))
+      all.push(`${file.path}: ${change((await textOf(oracle, root, file.path)) ?? '')}`)
+    return all.join('\n')
+  }
+  const wanted = await text(input?.root ?? null, (content) => transformed(commit.repo, content))
+  const found = await text(commit.root, (content) => content)
+  if (found !== wanted)
+    world.violate('I7', `${commitKey(commit)} holds "${found}" instead of "${wanted}"`)
 }

@@ -14,6 +14,8 @@ const { values } = parseArgs({
     planted: { type: 'string' },
     trace: { type: 'boolean', default: false },
     systematic: { type: 'boolean', default: false },
+    /** The pipelines room itself in every seed. */
+    real: { type: 'boolean', default: false },
     /** Stop at the first failing seed. */
     first: { type: 'boolean', default: false },
   },
@@ -38,7 +40,11 @@ let crashes = 0
 let events = 0
 const began = performance.now()
 for (let seed = from; seed < from + seeds; seed++) {
-  const outcome = await runSeed(seed, { ...(defect ? { defect } : {}), trace: values.trace })
+  const outcome = await runSeed(seed, {
+    ...(defect ? { defect } : {}),
+    trace: values.trace,
+    ...(values.real ? { real: true } : {}),
+  })
   ran++
   faults += outcome.faults
   crashes += outcome.crashes
