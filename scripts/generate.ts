@@ -1,6 +1,7 @@
 // Writes what is made from tables in the code: `npm run generate`. test/tidy compares without writing.
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { optionsPage } from '../src/config/help.ts'
 import { ERRORS } from '../src/base/errors.ts'
 
 const NOTICE =
@@ -31,4 +32,5 @@ export function errorsPage(): string {
 if (import.meta.main) {
   const root = resolve(import.meta.dirname, '..')
   writeFileSync(resolve(root, 'docs/errors.md'), errorsPage())
+  writeFileSync(resolve(root, 'docs/options.md'), optionsPage())
 }

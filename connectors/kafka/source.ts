@@ -106,7 +106,7 @@ export class KafkaSource implements Source {
           if (identity !== null && identity !== topic.id) {
             const text =
               `topic "${topic.name}" was deleted and created again: it has id ${topic.id}, and what ` +
-              `was read had ${identity}; replay it from its start to read the new one`
+              `was read had ${identity}; to read the new one put a spout of another name`
             return { parts, pins, trouble: { kind: 'recreated', part, text } }
           }
           parts.push({ ...from, offset: ordinal })

@@ -82,15 +82,6 @@ export const OPTIONS = {
     scope: 'server',
     min: 1,
   },
-  eventLoopWarnMs: {
-    type: 'integer',
-    default: 1000,
-    doc: 'Say so when the process could not react for this many milliseconds; 0: never',
-    env: 'VARVE_EVENT_LOOP_WARN_MS',
-    flag: '--event-loop-warn-ms',
-    scope: 'server',
-    min: 0,
-  },
 } as const satisfies Readonly<Record<string, OptionSpec>>
 
 export type OptionName = keyof typeof OPTIONS

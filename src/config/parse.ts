@@ -7,8 +7,10 @@ import type { OptionName, OptionSpec, Options } from './options.ts'
 
 const SPECS = Object.entries(OPTIONS) as [OptionName, OptionSpec][]
 
-/** Variables of the command line and of containers that share our prefix. */
+/** Variables of the command line that share our prefix. */
 const FOREIGN_ENV = ['VARVE_SERVER', 'VARVE_PROJECT']
+/** And those of the tests, whose servers are real ones. */
+const TEST_ENV = 'VARVE_TEST_'
 
 /**
  * @param flags by option name, as a command-line parser gives them; undefined means not given
@@ -36,7 +38,8 @@ function refuseUnknown(env: object, flags: object): void {
     if (!Object.hasOwn(OPTIONS, name)) throw unknown(name, Object.keys(OPTIONS))
   const known = [...SPECS.map(([, spec]) => spec.env), ...FOREIGN_ENV]
   for (const name of Object.keys(env))
-    if (name.startsWith('VARVE_') && !known.includes(name)) throw unknown(name, known)
+    if (name.startsWith('VARVE_') && !name.startsWith(TEST_ENV) && !known.includes(name))
+      throw unknown(name, known)
 }
 
 function unknown(name: string, known: readonly string[]): VarveError {

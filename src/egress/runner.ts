@@ -16,6 +16,7 @@ import type { Commit, Egress, EgressProgress } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { Versions } from '../versions/versions.ts'
+import { say } from './diagnostics.ts'
 import { undelivered } from './line.ts'
 import { recordsOf } from './records.ts'
 import { readEgressSpec } from './spec.ts'
@@ -65,6 +66,10 @@ export class EgressRunner {
     this.#name = row.name
     this.#row = row
     this.#rate = new Rate(options.clock)
+  }
+
+  get #who(): { project: string; egress: string } {
+    return { project: this.#project, egress: this.#name }
   }
 
   /** Its branch moved, or may have. */
@@ -184,6 +189,7 @@ export class EgressRunner {
       try {
         const { decision } = await versions.propose(this.#project, [op], request)
         const facts = 'yes' in decision ? decision.yes : []
+        say('delivered', { ...this.#who, commit: to.commit, records, done: to.done })
         for (const fact of facts)
           if (fact.f === 'egress.delivered' && fact.egress.name === this.#name)
             this.#row = fact.egress
@@ -207,9 +213,13 @@ export class EgressRunner {
     const moved = isVarveError(error, 'HEAD_MOVED')
     const fatal = error instanceof SinkTrouble && error.trouble.kind === 'fatal'
     const wrong = isVarveError(error) && known.code.startsWith('INVALID_')
-    if (!moved && !fatal && !wrong) return false
+    if (!moved && !fatal && !wrong) {
+      say('waiting', { ...this.#who, cause: text })
+      return false
+    }
     this.#state = 'paused'
     const cause = moved ? `BRANCH_MOVED: ${text}` : text
+    say('paused', { ...this.#who, cause })
     const op = { op: 'egress.set', name: this.#name, state: 'paused', cause } as const
     const { versions, newId, clock, random } = this.#o
     for (let attempt = 0; !signal.aborted; attempt++) {

@@ -4,63 +4,56 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { InvalidArgumentError } from 'commander'
+import { OPTIONS } from '../config/options.ts'
+import { parseOptions } from '../config/parse.ts'
 
-interface DevOptions {
-  readonly data?: string
-  readonly host: string
-  readonly port?: number
+interface DevFlags extends Readonly<Record<string, string | boolean | undefined>> {
   readonly demo?: boolean
   readonly fresh?: boolean
   readonly once?: boolean
 }
 
 export function addDev(program: Command, signal: AbortSignal): void {
-  program
+  const command = program
     .command('dev')
     .description('run an embedded server here: one process, one folder; not for production')
-    .option('--data <folder>', 'where everything is kept (VARVE_DATA, else ./.varve)')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option(
-      '--port <number>',
-      'port; 0 takes any free one (default: 7070 or the next free one)',
-      parsePort,
-    )
     .option('--demo', 'feed the server its own metrics through two pipelines into a file')
     .option('--no-demo', 'run without the demo (the default)')
     .option('--fresh', 'start the data folder anew')
     .option('--once', 'use a temporary folder, stop after the first record the demo delivers')
-    .action(async (options: DevOptions) => {
-      // Loaded here: `varve --help` need not pay for a server.
-      const { openEmbedded } = await import('./embedded.ts')
-      const { startDemo } = await import('./demo/demo.ts')
-      const temporary = options.once ? await mkdtemp(join(tmpdir(), 'varve-once-')) : undefined
-      const data = temporary ?? options.data ?? process.env['VARVE_DATA'] ?? '.varve'
-      if (options.fresh) await rm(data, { recursive: true, force: true })
-      const varve = await openEmbedded({
-        data,
-        host: options.host,
-        ...(options.once ? { port: 0 } : options.port === undefined ? {} : { port: options.port }),
-      })
-      try {
-        const stop = new AbortController()
-        const demo = options.demo || options.once ? await startDemo(varve, stop.signal) : undefined
-        if (options.once && demo) {
-          await Promise.race([demo.firstRecord, varve.failed, aborted(signal)])
-          // Since the process began.
-          const firstOutputMs = Math.round(performance.now())
-          process.stdout.write(`${JSON.stringify({ firstOutputMs })}\n`)
-        } else {
-          process.stdout.write(greeting(varve, demo?.alerts))
-          await Promise.race([aborted(signal), varve.failed])
-          process.stderr.write('stopping …\n')
-        }
-        stop.abort()
-      } finally {
-        await varve.close()
-        if (temporary) await rm(temporary, { recursive: true, force: true })
+  for (const { flag, doc, env, type } of Object.values(OPTIONS))
+    command.option(`${flag} <${type}>`, `${doc} [${env}]`)
+  command.action(async ({ demo: withDemo, fresh, once, ...flags }: DevFlags) => {
+    const options = parseOptions(process.env, flags)
+    // Loaded here: `varve --help` need not pay for a server.
+    const { openEmbedded } = await import('./embedded.ts')
+    const { startDemo } = await import('./demo/demo.ts')
+    const { startLogging } = await import('../observe/logging.ts')
+    const logging = startLogging({ level: options.logLevel })
+    const temporary = once ? await mkdtemp(join(tmpdir(), 'varve-once-')) : undefined
+    const data = temporary ?? options.data
+    if (fresh) await rm(data, { recursive: true, force: true })
+    const varve = await openEmbedded({ ...options, data, port: once ? 0 : options.port })
+    try {
+      const stop = new AbortController()
+      const demo = withDemo || once ? await startDemo(varve, stop.signal) : undefined
+      if (once && demo) {
+        await Promise.race([demo.firstRecord, varve.failed, aborted(signal)])
+        // Since the process began.
+        const firstOutputMs = Math.round(performance.now())
+        process.stdout.write(`${JSON.stringify({ firstOutputMs })}\n`)
+      } else {
+        process.stdout.write(greeting(varve, demo?.alerts))
+        await Promise.race([aborted(signal), varve.failed])
+        process.stderr.write('stopping …\n')
       }
-    })
+      stop.abort()
+    } finally {
+      await varve.close()
+      if (temporary) await rm(temporary, { recursive: true, force: true })
+      logging.close()
+    }
+  })
 }
 
 function greeting(
@@ -76,7 +69,7 @@ function greeting(
   if (alerts) rows.push(['results', alerts])
   const lines = rows.map(([name, value]) => `  ${name.padEnd(8)}${value}`)
   const tries = alerts
-    ? [`tail -f ${alerts}`, 'npx varve commit list metrics', 'npx varve explain alerts@master']
+    ? [`tail -f ${alerts}`, 'npx varve commit list metrics', 'npx varve job list summary']
     : [
         'npx varve repo create events',
         'npx varve file put events@master:/hello -f README.md',
@@ -86,13 +79,6 @@ function greeting(
     ? `\n  user code runs without a sandbox (${varve.sandboxMissing}): it finds its files in $PFS_ROOT\n`
     : ''
   return `\n${lines.join('\n')}\n\n  local, not for production${sandbox}\n  try\n${tries.map((one) => `    ${one}`).join('\n')}\n\n`
-}
-
-function parsePort(text: string): number {
-  const port = Number(text)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new InvalidArgumentError('a port is a whole number from 0 to 65535')
-  return port
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -15,6 +15,7 @@ import { LoopPools } from '../exec/adapters/loops/pools.ts'
 import { ProcessRunner } from '../exec/adapters/process/runner.ts'
 import { DiskScratch } from '../exec/adapters/process/scratch.ts'
 import { LOG_TABLES } from '../log/tables.ts'
+import { Metrics } from '../observe/metrics.ts'
 import { Board } from '../pipelines/board.ts'
 import { LogStore } from '../pipelines/logs.ts'
 import { PIPELINES_TABLES, PipelineService } from '../pipelines/pipeline-service.ts'
@@ -35,6 +36,7 @@ import { openHash, zstdCompute } from './compute.ts'
 import { openCore } from './core.ts'
 import { openDataFolder } from './data-folder.ts'
 import { eventViews, streamDocuments } from './documents.ts'
+import { tally } from './tally.ts'
 import { VERSION } from './version.ts'
 
 const CONNECTORS: readonly Connector[] = [fileConnector, kafkaConnector]
@@ -46,12 +48,13 @@ export interface EmbeddedOptions {
   readonly data: string
   /** Default: loopback. */
   readonly host?: string
-  /** 0: any free one. Default 7070, or the next free one. */
+  /** 0: any free one. Default 7070; the next free one when it is taken. */
   readonly port?: number
+  /** Instead of the one made for the data folder. */
+  readonly token?: string | undefined
   /** Datums worked on at once; default: one a core. */
-  readonly workers?: number
-  /** The text of /metrics. */
-  readonly metrics?: () => Promise<string>
+  readonly workers?: number | undefined
+  readonly maxUploadBytes?: number
 }
 
 export interface Embedded {
@@ -118,6 +121,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
         worker: `${incarnation}-${pool}-${index}`,
       }).run(signal),
   })
+  const metrics = new Metrics()
+  const token = options.token ?? folder.token
   const secret = secretFromEnvironment
   const spouts = new SpoutHost({ versions, connectors: CONNECTORS, clock, random, secret })
   const egresses = new EgressHost({ versions, connectors: CONNECTORS, clock, random, secret })
@@ -132,9 +137,10 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     clock,
     ids,
     version: VERSION,
-    token: folder.token,
+    token,
+    metrics: () => metrics.text(),
+    ...(options.maxUploadBytes ? { maxUploadBytes: options.maxUploadBytes } : {}),
     ...(existsSync(join(consoleFolder, 'index.html')) ? { consoleFolder } : {}),
-    ...(options.metrics ? { metrics: options.metrics } : {}),
   })
 
   // In the order they are needed, stopped in the opposite one: writers of the log go last.
@@ -149,14 +155,18 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   recorder.start(serving.signal)
   queue.start(serving.signal)
   await pools.apply({ id: POOL, size: workers })
-  const hosts = [guard(spouts.run(serving.signal)), guard(egresses.run(serving.signal))]
+  const hosts = [
+    guard(spouts.run(serving.signal)),
+    guard(egresses.run(serving.signal)),
+    guard(tally(versions, metrics, serving.signal)),
+  ]
   const host = options.host ?? '127.0.0.1'
   const url = await server.start({ host, port: options.port ?? DEFAULT_PORT })
   await folder.publishServer(url)
 
   return {
     url,
-    token: folder.token,
+    token,
     data: folder.path,
     versions,
     pipelines,
@@ -168,6 +178,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       await Promise.all([pools.close(), ...hosts])
       await pipelines.close()
       await runner.close()
+      metrics.close()
       writing.abort()
       await log
       await core.close()

@@ -7,7 +7,6 @@
 
 import { EMPTY, utf8 } from '../base/bytes.ts'
 import { isVarveError } from '../base/errors.ts'
-import type { VarveError } from '../base/errors.ts'
 import type { DatumRecord } from '../model/datum.ts'
 import type { DatumCounts, TreeStats } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
@@ -100,6 +99,18 @@ export async function mergeJob(
   let conflict: string | null = null
   let firstFailed: DatumRecord | null = null
   const counts = { ran: 0, failed: 0, recovered: 0, codeChanged: 0 }
+  /** Two datums of which one puts a file where the other has a folder. */
+  const fileAndFolder = async (path: string): Promise<string> => {
+    const owned = [...putBy].filter(([each]) => isAbove(each, path) || isAbove(path, each))
+    if (base)
+      for await (const entry of objects.walk(base.ownerTree)) {
+        if (!isAbove(entry.path, path) && !isAbove(path, entry.path)) continue
+        const owner = await ownerBefore(objects, base.ownerTree, entry.path, removed)
+        if (owner !== undefined) owned.push([entry.path, owner])
+      }
+    const named = owned.slice(0, 2).map(([each, id]) => `"/${each}" of datum ${id.slice(0, 8)}`)
+    return `a file stands where a folder is: ${named.join(' and ')}`
+  }
   const add = async (record: DatumRecord): Promise<void> => {
     await datums.come.put(recordPath(record.id), encodeRecord(record))
     if (record.state !== 'success') await datums.come.put(unsettledPath(record.id), EMPTY)
@@ -110,8 +121,14 @@ export async function mergeJob(
         if (other !== undefined && other !== record.id)
           conflict ??= `"/${path}" is put by datum ${other.slice(0, 8)} and by ${record.id.slice(0, 8)}`
         putBy.set(path, record.id)
-        await output.come.copy(path, entry)
-        await owners.come.put(path, utf8(record.id))
+        if (conflict !== null) continue
+        try {
+          await output.come.copy(path, entry)
+          await owners.come.put(path, utf8(record.id))
+        } catch (error) {
+          if (!isVarveError(error, 'PATH_CONFLICT')) throw error
+          conflict = await fileAndFolder(path)
+        }
       }
   }
   for (const tree of results)
@@ -143,18 +160,14 @@ export async function mergeJob(
     } catch (error) {
       // A file of one datum where another has a directory.
       if (!isVarveError(error, 'PATH_CONFLICT')) throw error
-      conflict = pathConflict(error)
+      const paths = error.details?.['paths']
+      conflict = await fileAndFolder(String(Array.isArray(paths) ? paths[0] : ''))
     }
   else {
     output.abandon()
     owners.abandon()
   }
   return { output: null, ownerTree: null, datumTree, counts: all, firstFailed, conflict }
-}
-
-function pathConflict(error: VarveError): string {
-  const paths = error.details?.['paths']
-  return `${JSON.stringify(Array.isArray(paths) ? paths.slice(0, 3) : paths)} is a file of one datum and a directory of another`
 }
 
 /** The datum of the base that owns a path and still stands. */
@@ -167,4 +180,8 @@ async function ownerBefore(
   if (ownerTree === undefined) return undefined
   const owner = await readText(objects, ownerTree, path)
   return owner === undefined || removed.has(owner) ? undefined : owner
+}
+
+function isAbove(path: string, other: string): boolean {
+  return path === other || other.startsWith(`${path}/`)
 }

@@ -228,10 +228,11 @@ export class Recorder {
         { id: this.#ids(), principal: 'varve:recorder' },
       )
     } catch (error) {
-      // Another recorder was first: the entry of its end is on its way.
-      if (isVarveError(error, 'STALE_STATE')) return
-      // The next scan tries again.
+      // The next scan tries again, if the job is then still here.
       watched.ending = false
+      // Another recorder was first: the entry of its end is on its way. Not surely: the log says
+      // this of what it has decided and may still fail to append.
+      if (isVarveError(error, 'STALE_STATE')) return
       throw error
     }
   }

@@ -21,6 +21,7 @@ import type { WorkRows } from './work.ts'
 
 const PLANS_AT_ONCE = 4
 const AGAIN_MS = 1_000
+const STALE_AGAIN_MS = 5_000
 
 export class Scheduler {
   readonly #board: Board
@@ -120,8 +121,13 @@ export class Scheduler {
         { id: this.#ids(), principal: 'varve:scheduler' },
       )
     } catch (error) {
-      // Another scheduler was first, or the commit ended meanwhile.
       if (!isVarveError(error, 'STALE_STATE')) throw error
+      // Another scheduler was first, or the commit ended meanwhile; their entry is on its way. Not
+      // surely: the log says this of what it has decided and may still fail to append.
+      void this.#clock.sleep(STALE_AGAIN_MS, this.#signal).then(() => {
+        const board = this.#board.project(project)
+        if (board && !this.#signal?.aborted) this.#look(board)
+      })
     }
   }
 

@@ -20,6 +20,7 @@ import { branchKey } from '../model/entities.ts'
 import type { Spout } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Versions } from '../versions/versions.ts'
+import { say } from './diagnostics.ts'
 import { OpenRange } from './open-range.ts'
 import { whenDue } from './policy.ts'
 import { readSpoutSpec } from './spec.ts'
@@ -78,6 +79,10 @@ export class SpoutRunner {
     this.#range = new OpenRange(row.positions, 'raw')
   }
 
+  get #who(): { project: string; spout: string } {
+    return { project: this.#project, spout: this.#name }
+  }
+
   get #set(): SpoutSpec {
     return must(this.#spec, 'the spec of a stretch')
   }
@@ -96,6 +101,7 @@ export class SpoutRunner {
           break
         case 'back-off':
           this.#state = `waiting: ${end.cause}`
+          say('waiting', { ...this.#who, cause: end.cause })
           await this.#o.clock.sleep(50 + backoffMs(BACKOFF, attempt++, this.#o.random), signal)
           break
         case 'pause':
@@ -260,6 +266,8 @@ export class SpoutRunner {
           { feed },
         )
         this.#lastCommit = commit.id
+        const { records, bytes } = range
+        say('committed', { ...this.#who, commit: commit.id, records, bytes })
         this.#cause = null
         this.#state = 'running'
         return null
@@ -286,6 +294,7 @@ export class SpoutRunner {
   async #pause(cause: string, signal: AbortSignal): Promise<void> {
     this.#state = 'paused'
     this.#cause = cause
+    say('paused', { ...this.#who, cause })
     const { versions, newId, clock, random } = this.#o
     const op = { op: 'spout.set', name: this.#name, state: 'paused', cause } as const
     for (let attempt = 0; !signal.aborted; attempt++) {

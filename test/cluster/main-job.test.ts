@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { seededRandom } from '../../src/base/random.ts'
 import { Product } from '../e2e/product.ts'
-import { KafkaServer, java, kafkaAvailable } from '../services/kafka.ts'
+import { KafkaServer, java, kafkaAvailable, kcatCount } from '../services/kafka.ts'
+import { missingTools } from '../services/need.ts'
 
 const RECORDS = 100_000
 const PARTITIONS = 4
@@ -112,6 +113,9 @@ describe.skipIf(!kafkaAvailable)('main job', () => {
       outOfOrder: 0,
       partitionMoves: 0,
     })
+    // A second reader that shares no code with the first.
+    if (missingTools('kcat').length === 0)
+      expect(await kcatCount(broker.address, 'out')).toEqual({ records: RECORDS, ids: RECORDS })
   })
 
   test(`killed ${KILLS} times on the way: 0 lost, 0 doubled, repeats bounded by a batch a kill`, async () => {

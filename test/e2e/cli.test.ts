@@ -62,6 +62,7 @@ test('a repo, a file, a pipeline, its result, and where it came from', async () 
   expect((await varve('file', 'get', 'count@master:/a.txt')).out.trim()).toBe('3')
   const explained = (await varve('explain', 'count@master:/a.txt')).out
   expect(explained).toMatch(/← datum .*\n.*← code .* of count version 1: sh\n.*← words@master=/)
+  expect((await varve('explain', 'count')).out).toBe(explained)
   expect((await varve('apply', '-f', 'count.json', '--dry-run', '-o', 'json')).code).toBe(0)
 })
 

@@ -13,22 +13,29 @@ test('page: the river of the demo is live on the real server', async (context) =
   try {
     const address = `${product.url}/?token=${product.token}`
     await drivePage(browser, address, {
-      nodes: ['feed:metrics', 'repo:metrics', 'pipeline:summary', 'repo:alerts', 'egress:alerts-file'],
+      nodes: [
+        'feed:metrics',
+        'repo:metrics',
+        'pipeline:summary',
+        'repo:alerts',
+        'egress:alerts-file',
+      ],
       moves: 'repo:alerts',
       move: async () => {}, // the demo moves by itself
     })
     // What fails says why, on the page, without a reload.
     const { page, complaints } = await visit(browser, address, { height: 700 })
     await product.varve(['repo', 'create', 'broken-in'])
-    const spec = 'pipeline: {name: broken}\ninput: {pfs: {repo: broken-in, glob: "/*"}}\ntransform: {cmd: ["false"]}\n'
+    const spec =
+      'pipeline: {name: broken}\ninput: {pfs: {repo: broken-in, glob: "/*"}}\ntransform: {cmd: ["false"]}\n'
     await product.varve(['apply', '-f', '-'], spec)
     await product.varve(['file', 'put', 'broken-in@master:/x', '-f', '-'], 'x')
     const gate = nodeOn(page, 'pipeline:broken')
     await gate.waitFor()
     await expect.poll(() => gate.textContent(), { timeout: 60_000 }).toMatch(/failed/)
     await expect.poll(() => gate.textContent()).toMatch(/exit code 1|datum/)
-    if (process.env['VARVE_SCREENSHOT'])
-      await page.screenshot({ path: join(process.env['VARVE_SCREENSHOT'], 'river.png') })
+    if (process.env['VARVE_TEST_SCREENSHOTS'])
+      await page.screenshot({ path: join(process.env['VARVE_TEST_SCREENSHOTS'], 'river.png') })
     expect(complaints).toEqual([])
   } finally {
     await browser.close()

@@ -26,7 +26,9 @@ test('README: the five-minute tour works as written', async () => {
   const steps = tour()
   expect(steps.length).toBeGreaterThanOrEqual(5)
   const marker = '--- end of step ---'
-  const script = ['set -e', ...steps.flatMap((step) => [step.script, `echo '${marker}'`])].join('\n')
+  const script = ['set -e', ...steps.flatMap((step) => [step.script, `echo '${marker}'`])].join(
+    '\n',
+  )
   const ran = await run('bash', ['-c', script], {
     env: { VARVE_SERVER: product.url, VARVE_TOKEN: product.token },
   })

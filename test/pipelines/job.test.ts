@@ -236,7 +236,8 @@ test('an output may become a folder and a folder a file; between two datums that
     const commit = await world.commit('in', { b: text })
     const job = await world.ended('out', commit.id)
     expect(job).toMatchObject({ state: 'failed', cause: { code: 'OUTPUT_CONFLICT' } })
-    expect(job.cause?.text).toContain('x')
+    expect(job.cause?.text).toMatch(/"\/x" of datum \w{8}/)
+    expect(job.cause?.text).toMatch(/"\/x\/y(\/z)?" of datum \w{8}/)
   }
   const both = await world.commit('in', { a: 'y', b: 'y/z' })
   expect(await world.ended('out', both.id)).toMatchObject({ cause: { code: 'OUTPUT_CONFLICT' } })

@@ -124,6 +124,28 @@ export async function java(program: string, ...args: readonly string[]): Promise
   return run('java', ['-Xmx512m', '-cp', `${jars}/*`, file, ...args])
 }
 
+/** What librdkafka reads of a topic: records, and distinct `varve-record-id`s. Needs kcat. */
+export async function kcatCount(
+  address: string,
+  topic: string,
+): Promise<{ records: number; ids: number }> {
+  const format = ['-f', '%h\\n']
+  const out = await run('kcat', [
+    '-C',
+    '-b',
+    address,
+    '-t',
+    topic,
+    '-o',
+    'beginning',
+    '-e',
+    '-q',
+    ...format,
+  ])
+  const headers = out.split('\n').slice(0, -1)
+  return { records: headers.length, ids: new Set(headers).size }
+}
+
 function jvm(jars: string): string[] {
   return [
     '-Xms256m',

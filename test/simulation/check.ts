@@ -60,14 +60,16 @@ export class Oracle {
     return all
   }
 
-  /** Projections stand at the head, and nothing waits to be made. */
-  async isDrained(): Promise<boolean> {
+  /** What still waits to be projected or made; undefined: nothing. */
+  async waiting(): Promise<string | undefined> {
     const { seq } = await this.#journal.head(this.#journal.genesis())
-    if ((await readMark(this.#durable.tables, P)).seq !== seq) return false
+    const mark = await readMark(this.#durable.tables, P)
+    if (mark.seq !== seq) return `projections stand at ${mark.seq} of ${seq}`
     for (const { name } of PIPELINES)
       for await (const commit of this.versions.commits(P, name))
-        if (!hasEnded(commit.state)) return false
-    return true
+        if (!hasEnded(commit.state))
+          return `${commitKey(commit)} is ${commit.state}, made from ${commit.provenance.map(commitKey).join(' ')}`
+    return undefined
   }
 
   async rebuiltRows(): Promise<{ before: string[]; after: string[] }> {

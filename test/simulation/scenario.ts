@@ -105,17 +105,16 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   }
   world.note('healed')
   const until = world.nowMs + DRAIN_MS
-  let drained = await world.run(() => working === 0, until)
-  while (drained && !(await isOver(oracle, spoutTotal))) {
-    if (world.nowMs > until) drained = false
-    else await world.run(() => false, world.nowMs + 500)
+  const drained = await world.run(() => working === 0, until)
+  let left = drained ? await waiting(oracle, spoutTotal) : `${working} users`
+  while (drained && left !== undefined && world.nowMs < until) {
+    await world.run(() => false, world.nowMs + 500)
+    left = await waiting(oracle, spoutTotal)
   }
-  if (!drained && world.violations.length === 0)
-    world.violate(
-      'I15',
-      working > 0 ? `${working} users still wait` : 'jobs or projections still wait',
-    )
-  if (drained) await checkHistory({ world, oracle, ledger, spoutTotal, apiAheadMs, real })
+  if (left !== undefined && world.violations.length === 0)
+    world.violate('I15', `still waiting: ${left}`)
+  if (left === undefined)
+    await checkHistory({ world, oracle, ledger, spoutTotal, apiAheadMs, real })
   return {
     seed,
     violations: world.violations,
@@ -127,9 +126,11 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   }
 }
 
-async function isOver(oracle: Oracle, spoutTotal: number): Promise<boolean> {
+async function waiting(oracle: Oracle, spoutTotal: number): Promise<string | undefined> {
   const stored = await oracle.versions.spout('default', 'sp')
-  return stored?.positions['p'] === String(spoutTotal) && (await oracle.isDrained())
+  const position = stored?.positions['p'] ?? '0'
+  if (position !== String(spoutTotal)) return `the feed stands at ${position} of ${spoutTotal}`
+  return await oracle.waiting()
 }
 
 async function setUp(user: User): Promise<void> {

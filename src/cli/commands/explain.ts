@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Explanation } from '../../api/explain.ts'
+import type { Client } from '../../client/client.ts'
 import { VarveError } from '../../base/errors.ts'
 import { shortId } from '../../model/id.ts'
 import type { Act } from '../act.ts'
@@ -33,22 +34,34 @@ export function* explanationLines(found: Explanation, indent = ''): Generator<st
 /** A position without the identity of its source, which stands behind "@". */
 const shown = (position: string): string => clean(position.split('@', 1)[0] ?? position)
 
+/** Without a path: the first file the commit brought. */
+async function firstChanged(
+  client: Client,
+  params: { readonly project: string; readonly repo: string; readonly ref: string },
+): Promise<string | undefined> {
+  const route = 'GET /projects/:project/repos/:repo/commits/:ref/diff'
+  for await (const line of client.lines(route, { params })) if (line.new) return line.path
+  return undefined
+}
+
 export function addExplain(program: Command, act: Act): void {
   program
-    .command('explain <repo[@ref]:/path>')
+    .command('explain <repo[@ref][:/path]>')
     .description('where a file came from: datum, code, inputs, and so back to the feed')
     .action(
       act(async (session, text: string) => {
         const ref = session.ref(text)
-        if (!ref.path)
+        const client = await session.client()
+        const params = { project: ref.project, repo: ref.repo, ref: versionOf(ref) }
+        const path = ref.path || (await firstChanged(client, params))
+        if (!path)
           throw new VarveError(
             'INVALID_REF',
             `cannot explain "${text}": name a file, repo@ref:/path`,
           )
-        const client = await session.client()
         const found = await client.call('GET /projects/:project/repos/:repo/commits/:ref/explain', {
-          params: { project: ref.project, repo: ref.repo, ref: versionOf(ref) },
-          query: { path: ref.path },
+          params,
+          query: { path },
         })
         if (!session.output.isText) return session.output.one(found, [], found.path)
         for (const line of explanationLines(found)) await session.output.line(line)

@@ -1,7 +1,7 @@
 // Secrets by reference: `{env: NAME}` or `{file: PATH}`, looked up where the host runs.
 
 import { readFile } from 'node:fs/promises'
-import { VarveError } from '../src/base/errors.ts'
+import { VarveError } from '../base/errors.ts'
 
 /** @throws VarveError INVALID_OPTION naming the reference, never a value */
 export async function resolveSecret(reference: unknown): Promise<string> {
