@@ -23,8 +23,6 @@ import { kafkaOptions } from './options.ts'
 
 /** How often new partitions are looked for. */
 const LOOK_EVERY_MS = 30_000
-/** What a record weighs beside its bytes once decoded. */
-const RECORD_OVERHEAD = 200
 
 /** Where to begin, or why not. */
 interface Start {
@@ -160,18 +158,13 @@ export class KafkaSource implements Source {
 }
 
 function toBatch(batch: ReadBatch): SourceBatch {
-  let bytes = 0
-  const records = batch.records.map((record) => {
-    bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD
-    return toRecord(record)
-  })
   return {
     kind: 'batch',
     part: `${batch.topic}/${batch.partition}`,
     from: makePosition(batch.from, batch.topicId),
     to: makePosition(batch.to, batch.topicId),
-    records,
-    bytes,
+    records: batch.records.map(toRecord),
+    bytes: batch.bytes,
   }
 }
 

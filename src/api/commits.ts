@@ -100,6 +100,14 @@ export const finishCommit = defineRoute({
   answer: { json: CommitView },
 })
 
+export const deleteCommit = defineRoute({
+  method: 'DELETE',
+  path: '/projects/:project/repos/:repo/commits/:ref',
+  permission: 'repo:write',
+  summary: 'Give up an open commit with what was put into it; a branch means the open commit on it',
+  answer: { json: CommitView },
+})
+
 export const waitCommit = defineRoute({
   method: 'GET',
   path: '/projects/:project/repos/:repo/commits/:ref/wait',

@@ -3,6 +3,7 @@
 import { applyDocuments } from './apply.ts'
 import { deleteBranch, getBranch, listBranches, putBranch } from './branches.ts'
 import {
+  deleteCommit,
   finishCommit,
   getCommit,
   getCommitSet,
@@ -64,6 +65,7 @@ export const ROUTES = [
   getCommitSet,
   startCommit,
   finishCommit,
+  deleteCommit,
   waitCommit,
   getFile,
   getFiles,

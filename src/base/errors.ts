@@ -72,7 +72,7 @@ export const ERRORS = {
   HEAD_MOVED: conflict('the branch moved since; look at its head and send the change again'),
   STALE_SOURCE: conflict('nothing to do: another writer already recorded this part of the source'),
   STALE_STATE: conflict('nothing to do: the state this continues has moved on'),
-  NOT_OPEN: conflict('start a new commit: this one has finished'),
+  NOT_OPEN: conflict('start a new commit: this one has ended'),
   OUTPUT_BRANCH: conflict('commit to a branch above it: this one is made from others'),
   HAS_CHILDREN: conflict('remove what depends on it first'),
   CYCLE: conflict('take the edge away that closes the circle'),

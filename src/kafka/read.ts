@@ -31,6 +31,7 @@ export interface ReadBatch {
   readonly from: number
   readonly to: number
   readonly records: readonly KafkaRecord[]
+  /** What the records weigh in memory, about. */
   readonly bytes: number
   /** The partition's end for committed records at the time of the fetch. */
   readonly end: number
@@ -60,14 +61,17 @@ export class OutOfRange extends KafkaError {
 }
 
 export interface ReadOptions {
-  /** Fetched and not yet taken, in bytes as fetched; default 8 MiB. */
+  /** Fetched and not yet taken, in memory; default 32 MiB. One answer may go beyond it. */
   readonly bufferBytes?: number
   /** Default 250 ms. */
   readonly maxWaitMs?: number
 }
 
 const FETCH_BYTES = 4 * 1024 * 1024
-const PART_BYTES = 1024 * 1024
+/** Asked for of one partition: so much that it weighs about this once decoded. */
+const PART_WEIGHT = 8 * 1024 * 1024
+const MIN_PART_BYTES = 32 * 1024
+const MAX_PART_BYTES = 1024 * 1024
 /** Errors a metadata refresh mends are tried again so often before they are the caller's. */
 const TRIES = 20
 const TRY_AFTER_MS = 250
@@ -85,7 +89,7 @@ export async function* readPartitions(
 ): AsyncGenerator<ReadBatch> {
   const cluster = await connection.cluster()
   await cluster.addMultipleTargetTopics([...new Set(from.map((part) => part.topic))])
-  const buffer = new Buffered(options.bufferBytes ?? 8 * 1024 * 1024)
+  const buffer = new Buffered(options.bufferBytes ?? 32 * 1024 * 1024)
   const stop = new AbortController()
   const end = (): void => {
     stop.abort()
@@ -130,6 +134,8 @@ class Reader {
   /** Position by part; only its leader's loop touches it. */
   readonly #parts: Map<string, Held>
   #tries = 0
+  /** How much heavier records are decoded than on the wire, lately; compression makes it large. */
+  #weightRatio = 32
 
   constructor(
     connection: KafkaConnection,
@@ -180,12 +186,12 @@ class Reader {
         answers = await fetchParts(
           broker,
           turn.map(({ part, next }) => ({ ...part, offset: next })),
-          { maxWaitMs: this.#maxWaitMs, maxBytes: FETCH_BYTES, partBytes: PART_BYTES },
+          { maxWaitMs: this.#maxWaitMs, maxBytes: FETCH_BYTES, partBytes: this.#partBytes() },
         )
       } catch (error) {
         round.over = true
         if (error instanceof KafkaError && error.kind !== 'lost') throw error
-        await broker?.disconnect().catch(() => undefined)
+        if (broker?.isConnected()) await broker.disconnect().catch(() => undefined)
         return
       }
       for (const answer of answers) if (!(await this.#accept(answer))) round.over = true
@@ -220,8 +226,9 @@ class Reader {
     }
     this.#tries = 0
     held.misses = 0
-    const { records, next: to } = decodeBatches(answer.bytes, next, answer.aborted)
+    const { records, next: to, bytes } = decodeBatches(answer.bytes, next, answer.aborted)
     if (to === next) return true
+    this.#weightRatio += (bytes / answer.bytes.length - this.#weightRatio) / 4
     held.next = to
     this.#buffer.push({
       topic: part.topic,
@@ -230,10 +237,15 @@ class Reader {
       from: next,
       to,
       records,
-      bytes: answer.bytes.length,
+      bytes,
       end: answer.end,
     })
     return true
+  }
+
+  #partBytes(): number {
+    const bytes = Math.round(PART_WEIGHT / this.#weightRatio)
+    return Math.max(MIN_PART_BYTES, Math.min(MAX_PART_BYTES, bytes))
   }
 
   /** The broker's refusal does not say what it keeps. */

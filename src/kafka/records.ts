@@ -24,12 +24,16 @@ export interface Decoded {
   readonly records: readonly KafkaRecord[]
   /** Behind the last whole batch; `from` when there was none. */
   readonly next: number
+  /** What the records weigh in memory, about; compressed ones far more than they did on the wire. */
+  readonly bytes: number
 }
 
 const HEADER_BYTES = 61
 const CONTROL = 0x20
 const TRANSACTIONAL = 0x10
 const APPEND_TIME = 0x08
+/** Objects and views of one decoded record. */
+const RECORD_OVERHEAD = 400
 const NO_HEADERS: readonly (readonly [string, Buffer | null])[] = []
 
 /** Whole batches of a fetched piece of log, records at or after `from`; a partial tail is left. */
@@ -41,12 +45,14 @@ export function decodeBatches(
   const records: KafkaRecord[] = []
   const abortedBy = new AbortedProducers(aborted)
   let next = from
+  let weight = 0
   let at = 0
   while (bytes.length - at >= HEADER_BYTES) {
     const size = bytes.readInt32BE(at + 8)
     if (at + 12 + size > bytes.length) break
     const batch = readBatch(bytes.subarray(at, at + 12 + size))
     at += 12 + size
+    weight += batch.bytes + batch.records.length * RECORD_OVERHEAD
     next = Math.max(next, batch.lastOffset + 1)
     if (batch.control) {
       if (isAbortMarker(batch.records[0])) abortedBy.end(batch.producerId)
@@ -55,7 +61,7 @@ export function decodeBatches(
     if (batch.transactional && abortedBy.has(batch.producerId, batch.lastOffset)) continue
     for (const record of batch.records) if (record.offset >= from) records.push(record)
   }
-  return { records, next }
+  return { records, next, bytes: weight }
 }
 
 /** Who is inside an aborted transaction as the offsets pass. */
@@ -90,6 +96,8 @@ interface Batch {
   readonly producerId: number
   readonly control: boolean
   readonly transactional: boolean
+  /** Decompressed. */
+  readonly bytes: number
   readonly records: readonly KafkaRecord[]
 }
 
@@ -135,6 +143,7 @@ function readBatch(bytes: Buffer): Batch {
     producerId,
     control: (attributes & CONTROL) !== 0,
     transactional: (attributes & TRANSACTIONAL) !== 0,
+    bytes: body.bytes.length,
     records,
   }
 }

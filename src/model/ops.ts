@@ -62,6 +62,8 @@ export type Op =
   /** A commit that stays open for writing beside the branch. */
   | { readonly op: 'commit.open'; readonly branch: BranchKey; readonly note: TreeRef | null }
   | { readonly op: 'commit.finish'; readonly commit: CommitKey; readonly change: Change }
+  /** Gives a person's open commit up: it ends `stopped`, and what was staged for it counts for nothing. */
+  | { readonly op: 'commit.abandon'; readonly commit: CommitKey }
   | { readonly op: 'pipeline.put'; readonly pipeline: PipelinePut }
   | { readonly op: 'pipeline.stop'; readonly name: string }
   | { readonly op: 'pipeline.start'; readonly name: string }

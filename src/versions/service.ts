@@ -282,6 +282,18 @@ export class VersionsService implements Versions {
     }
   }
 
+  /**
+   * Decided first and closed after: a request that comes a second time must not close a commit that
+   * was opened in between. Who stages meanwhile has staged before the end, or is refused.
+   */
+  async abandonCommit(project: string, commit: CommitKey, request: Request): Promise<Commit> {
+    const key = { repo: commit.repo, branch: commit.branch, id: commit.id }
+    const entry = await this.propose(project, [{ op: 'commit.abandon', commit: key }], request)
+    const ended = must(endedIn(entry), 'the commit in the entry that ended it')
+    await this.#stage.shut(project, ended, null)
+    return ended
+  }
+
   openCommit(project: string, branch: BranchKey): Promise<Commit | undefined> {
     return this.#reader.openCommit(project, branch)
   }
@@ -297,6 +309,12 @@ async function writeOrAbandon(
     writer.abandon()
     throw error
   }
+}
+
+function endedIn(entry: VersionEntry): Commit | undefined {
+  if (!('yes' in entry.decision)) return undefined
+  for (const fact of entry.decision.yes) if (fact.f === 'commit.failed') return fact.commit
+  return undefined
 }
 
 function committed(entry: VersionEntry, key: CommitKey): Commit | undefined {

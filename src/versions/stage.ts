@@ -64,12 +64,7 @@ export class Stage {
 
   /** Closes it to authors; what was staged, in order. Repeat as often as you like. */
   async close(project: string, commit: CommitKey, base: TreeRef | null): Promise<Staged> {
-    let guard = await this.#guard(project, commit, { state: 'closing', n: 0, base }, false)
-    while (guard.state === 'open') {
-      const closing: Guard = { ...guard, state: 'closing' }
-      const changed = await this.#change(project, commit, guard, closing)
-      guard = changed === guard ? closing : changed
-    }
+    const guard = await this.shut(project, commit, base)
     const partition = { project, commit_key: commitKey(commit) }
     const runs: TreeRef[] = []
     for (let row = 0; row < guard.n; row++) {
@@ -78,6 +73,17 @@ export class Stage {
       runs.push(staged.run as TreeRef)
     }
     return { base: guard.base, runs }
+  }
+
+  /** Closes it to authors. `base`: the tree of its authors if there was none. */
+  async shut(project: string, commit: CommitKey, base: TreeRef | null): Promise<Guard> {
+    let guard = await this.#guard(project, commit, { state: 'closing', n: 0, base }, false)
+    while (guard.state === 'open') {
+      const closing: Guard = { ...guard, state: 'closing' }
+      const changed = await this.#change(project, commit, guard, closing)
+      guard = changed === guard ? closing : changed
+    }
+    return guard
   }
 
   /** The guard as it stands, made as `first` if there is none yet. */

@@ -105,6 +105,12 @@ export interface Versions {
   ): Promise<void>
   /** Closes it to writers, merges its runs in order, proposes the finish. */
   finishCommit(project: string, commit: CommitKey, request: Request): Promise<Commit>
+  /**
+   * Gives an open commit up: it ends `stopped`, its staged files count for nothing, and the branch is
+   * free for another. Races with finishing; the first to be decided wins.
+   * @throws VarveError NOT_OPEN
+   */
+  abandonCommit(project: string, commit: CommitKey, request: Request): Promise<Commit>
   /** The open commit of a person on this branch, if there is one: puts go there. */
   openCommit(project: string, branch: BranchKey): Promise<Commit | undefined>
 }

@@ -144,6 +144,22 @@ test('waiting ends with the commit, or with 124 when the time is over', async ()
   expect((await waiting).code).toBe(0)
 })
 
+test('an open commit can be deleted with what was put into it, a finished one cannot', async () => {
+  const id = (await varve('commit start images@draft')).out.trim()
+  expect((await varve('file put images@draft:/given-up -f -', { stdin: 'x' })).code).toBe(0)
+  expect((await varve('commit start images@draft')).err).toContain('is open there')
+  const deleted = await varve('commit delete images@draft')
+  expect([deleted.code, deleted.err]).toEqual([0, expect.stringContaining('images@draft')])
+  const gone = JSON.parse((await varve(`commit inspect images@${id} -o json`)).out) as object
+  expect(gone).toMatchObject({ state: 'stopped', files: null })
+  const waited = await varve(`commit wait images@${id}`)
+  expect([waited.code, waited.err]).toEqual([1, expect.stringContaining('deleted')])
+  expect((await varve('commit start images@draft')).code).toBe(0)
+  expect((await varve('commit finish images@draft')).code).toBe(0)
+  const kept = await varve('commit delete images@draft')
+  expect([kept.code, kept.err]).toEqual([4, expect.stringContaining('history is not rewritten')])
+})
+
 test('a name cannot write to the terminal', async () => {
   await varve('file put images:/bad\u001b[2Jname -f -', { stdin: 'x' })
   const listed = await varve('file ls images')

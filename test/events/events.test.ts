@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
+import { must } from '../../src/base/assert.ts'
 import { liveEvents } from '../../src/events/live.ts'
 import { parseEventId, publicEvents } from '../../src/events/public-events.ts'
 import type { PublicEvent } from '../../src/events/public-events.ts'
@@ -37,6 +38,21 @@ test('events are the entries told again, the same each time, and resume behind a
   })
   for (const [i, { id }] of all.slice(0, -1).entries())
     expect(await take(all.length - 1 - i, id)).toEqual(all.slice(i + 1))
+})
+
+test('a commit that was given up is told as one that ended without a result, and why', async () => {
+  world = await makeWorld()
+  await world.propose({ op: 'repo.create', name: 'r' })
+  const branch = { repo: 'r', branch: 'master' }
+  await world.propose({ op: 'commit.open', branch, note: null })
+  const { id } = must(await world.versions.openCommit(PROJECT, branch), 'the open commit')
+  await world.propose({ op: 'commit.abandon', commit: { ...branch, id } })
+  const [told] = (await take(4, `${PROJECT}:1:0.0`)).slice(-1)
+  expect(told).toMatchObject({
+    type: 'dev.varve.commit.failed.v1',
+    subject: `${PROJECT}/r@master=${id}`,
+    data: { commit: id, state: 'stopped', origin: 'user', why: { code: 'STOPPED' } },
+  })
 })
 
 test('a rejection has no public event', () => {

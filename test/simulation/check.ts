@@ -117,12 +117,17 @@ export async function checkHistory(history: History): Promise<void> {
 
 /** I1, I2 and the clock. */
 function checkLog({ world, apiAheadMs }: History, entries: readonly Entry<Fact>[]): void {
-  const ids = new Set<string>()
+  const ids = new Map<string, number>()
   let atMs = 0
   for (const [i, entry] of entries.entries()) {
     if (entry.seq !== i + 1) world.violate('I2', `entry ${entry.seq} stands at ${i + 1}`)
-    if (ids.has(entry.id)) world.violate('I1', `request ${entry.id} is decided twice`)
-    ids.add(entry.id)
+    const before = ids.get(entry.id)
+    if (before !== undefined)
+      world.violate(
+        'I1',
+        `request ${entry.id} of ${entry.principal} is decided at ${before} and ${entry.seq}`,
+      )
+    ids.set(entry.id, entry.seq)
     if (entry.atMs < atMs)
       world.violate('log time', `entry ${entry.seq} is before ${entry.seq - 1}`)
     atMs = entry.atMs

@@ -3,6 +3,12 @@ import type { Op } from '../../src/model/ops.ts'
 import type { Branch } from '../../src/model/entities.ts'
 import { Drive, at, idOf, openedIn, tree } from './drive.ts'
 
+/** The whole job of the commit whose turn it is, if there is one. */
+function oneJob(drive: Drive, name: string): Op[] {
+  const [front] = drive.open(name)
+  return front ? [drive.startJob(front), drive.finishJob(front, 'finished')] : []
+}
+
 function chain(): Drive {
   const drive = new Drive()
   drive.yes({ op: 'repo.create', name: 'a' })
@@ -62,6 +68,31 @@ test('backlog latest: what waits is superseded in turn, what runs goes on', () =
   expect(drive.states('b')).toEqual(['finished', 'superseded', 'queued'])
   drive.run('c')
   expect(drive.states('c')).toEqual(['finished', 'superseded', 'queued'])
+})
+
+test('backlog latest: a feed that never rests cannot put a job off for ever', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' })
+  drive.yes(drive.pipeline('x', ['a']), drive.pipeline('y', ['x']))
+  const latest = { backlog: 'latest' } as const
+  drive.yes(drive.pipeline('near', ['a'], latest), drive.pipeline('far', ['y'], latest))
+  for (let round = 0; round < 40; round++) {
+    // What a scheduler saw is decided after the next commit came; that of `far` has its input later.
+    const seen = ['near', 'far'].flatMap((name) => drive.open(name)[0] ?? [])
+    if (round < 30) drive.yes(drive.put('a'))
+    if (drive.open('y').length > 1 || round > 29) drive.propose(oneJob(drive, 'y'))
+    drive.propose(oneJob(drive, 'x'))
+    for (const front of seen)
+      drive.propose([
+        front.state === 'running' ? drive.finishJob(front, 'finished') : drive.startJob(front),
+      ])
+  }
+  for (const name of ['near', 'far']) {
+    const finished = drive.states(name).filter((state) => state === 'finished')
+    expect(finished.length).toBeGreaterThan(5)
+    expect(finished.length).toBeLessThan(20)
+    expect(drive.branch(name).head?.id).toBe(drive.branch('a').head?.id)
+  }
 })
 
 test('commits of one set finished apart: the second opens under the id of its own entry', () => {
@@ -212,4 +243,47 @@ test('a force-deleted repo takes its open work along; what reads it waits for it
   expect(drive.state.pipelines.has('b')).toBe(false)
   const again = drive.yes(drive.pipeline('b', ['a']))
   expect(openedIn(again).map(({ repo }) => repo)).toEqual(['b', 'c'])
+})
+
+test('an open commit given up: it ends stopped, nothing moves, and the branch is free for another', () => {
+  const drive = chain()
+  const first = drive.yes(drive.put('a'))
+  const before = drive.branch('a')
+  const open: Op = { op: 'commit.open', branch: at('a'), note: null }
+  const { id } = drive.yes(open)
+  const key = { ...at('a'), id }
+  const abandon: Op = { op: 'commit.abandon', commit: key }
+  const finish: Op = { op: 'commit.finish', commit: key, change: drive.change() }
+  expect(drive.no(open)).toBe('ALREADY_EXISTS')
+  const entry = drive.yes(abandon)
+  expect(entry.decision).toMatchObject({
+    yes: [{ f: 'commit.failed', commit: { ...key, state: 'stopped', cause: { code: 'STOPPED' } } }],
+  })
+  expect(drive.branch('a')).toEqual(before)
+  expect([drive.no(abandon), drive.no(finish)]).toEqual(['NOT_OPEN', 'NOT_OPEN'])
+  // Once finished it stays; what a pipeline fills, and a one-shot commit, never were open.
+  const again = drive.yes(open)
+  drive.yes({ ...finish, commit: { ...at('a'), id: again.id } })
+  for (const commit of [
+    { ...at('a'), id: again.id },
+    { ...at('a'), id: first.id },
+    { ...at('b'), id: first.id },
+  ])
+    expect(drive.no({ op: 'commit.abandon', commit })).toBe('NOT_OPEN')
+})
+
+test('of commits of one set the given up one still holds its branch for that set', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' }, { op: 'repo.create', name: 'b' })
+  const open = drive.yes(
+    { op: 'commit.open', branch: at('a'), note: null },
+    { op: 'commit.open', branch: at('b'), note: null },
+  )
+  drive.yes({ op: 'commit.abandon', commit: { ...at('b'), id: open.id } })
+  drive.yes({ op: 'branch.put', branch: at('b'), provenance: [at('a')] })
+  const commit = { ...at('a'), id: open.id }
+  const entry = drive.yes({ op: 'commit.finish', commit, change: drive.change() })
+  // Under its own id, as `b` has a commit of the set already.
+  expect(openedIn(entry).map(({ repo, id }) => [repo, id])).toEqual([['b', entry.id]])
+  expect(drive.state.sets.get(open.id)).toBeUndefined()
 })

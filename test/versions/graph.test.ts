@@ -79,7 +79,7 @@ class Model {
       if (inputs.length < branch.inputs.length) continue
       const closure = new Set(inputs.flatMap((input) => [...this.closure(input)]))
       if (new Set([...closure].map((one) => one.branch)).size < closure.size) continue
-      if (branch.pipeline?.backlog === 'latest') this.supersede(name)
+      if (branch.pipeline?.backlog === 'latest') this.supersede(name, this.front(name))
       branch.commits.push({
         id,
         branch: name,
@@ -92,8 +92,9 @@ class Model {
     }
   }
 
-  supersede(name: string): void {
-    for (const one of this.branch(name).commits) if (one.state === 'queued') one.superseded = true
+  supersede(name: string, but?: ModelCommit): void {
+    for (const one of this.branch(name).commits)
+      if (one.state === 'queued' && one !== but) one.superseded = true
   }
 
   ready(name: string): ModelCommit | undefined {

@@ -164,6 +164,100 @@ test('an open commit holds every acknowledged put, whoever finishes it and how o
   expect(await v.openCommit('default', at('a'))).toBeUndefined()
 })
 
+test('a commit that cannot be finished any more is given up, and the branch is free again', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  await v.commitFiles('default', at('a'), files({ log: '1' }), core.request())
+  const start = async () => {
+    const request = core.request()
+    await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
+    return { ...at('a'), id: request.id }
+  }
+  const key = await start()
+  await v.stageFiles('default', key, (writer) => writer.append(parseFilePath('log'), utf8('2')))
+  await v.commitFiles('default', at('a'), files({ log: 'other' }), core.request())
+  const code = (work: Promise<unknown>): Promise<unknown> =>
+    work.then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    )
+  expect(await code(v.finishCommit('default', key, core.request()))).toBe('PATH_CONFLICT')
+  expect(await code(v.stageFiles('default', key, files({ x: '' })))).toBe('NOT_OPEN')
+  const request = core.request()
+  const ended = await v.abandonCommit('default', key, request)
+  expect(ended).toMatchObject({ ...key, state: 'stopped', root: null })
+  expect(await v.commit('default', key)).toEqual(ended)
+  expect(await v.openCommit('default', at('a'))).toBeUndefined()
+  // Asked once more under its id while another is open: the same answer, and that one goes on.
+  const next = await start()
+  expect(await v.abandonCommit('default', key, request)).toEqual(ended)
+  expect(await code(v.abandonCommit('default', key, core.request()))).toBe('NOT_OPEN')
+  await v.stageFiles('default', next, files({ y: 'y' }))
+  const { root } = await v.finishCommit('default', next, core.request())
+  expect(await read(core, root)).toEqual({ log: 'other', y: 'y' })
+  expect(await code(v.abandonCommit('default', next, core.request()))).toBe('NOT_OPEN')
+  expect((await v.branch('default', at('a')))?.head?.id).toBe(next.id)
+})
+
+test('finishing and giving up at once: one of them, for all who asked', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  const seen = new Set<string>()
+  for (let i = 0; i < 8; i++) {
+    const request = core.request()
+    await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
+    const key = { ...at('a'), id: request.id }
+    await v.stageFiles('default', key, files({ [`f${i}`]: '' }))
+    const finish = () => v.finishCommit('default', key, core.request())
+    const abandon = () => v.abandonCommit('default', key, core.request())
+    const ends = await Promise.allSettled(
+      (i % 2 ? [finish, abandon] : [abandon, finish]).map((end) => end()),
+    )
+    const states = ends.map((end) =>
+      end.status === 'fulfilled' ? end.value.state : (end.reason as { code: string }).code,
+    )
+    const { state = 'open' } = (await v.commit('default', key)) ?? {}
+    expect(states.toSorted()).toEqual(['NOT_OPEN', state].toSorted())
+    seen.add(state)
+    const { root = null } = (await v.branch('default', at('a')))?.head ?? {}
+    expect(`f${i}` in (await read(core, root))).toBe(state === 'finished')
+    await expect(v.stageFiles('default', key, files({ late: '' }))).rejects.toMatchObject({
+      code: 'NOT_OPEN',
+    })
+  }
+  expect(seen).toContain('stopped')
+})
+
+test('appends in an open commit go on from what was put into it before', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  const content = { old: 'o', replaced: 'r', gone: 'g' }
+  await v.commitFiles('default', at('a'), files(content), core.request())
+  const request = core.request()
+  await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
+  const key = { ...at('a'), id: request.id }
+  const append = (path: string, text: string): Promise<void> =>
+    v.stageFiles('default', key, (writer) => writer.append(parseFilePath(path), utf8(text)))
+  await v.stageFiles('default', key, files({ new: '1', replaced: 'R', 'dir/x': 'a' }))
+  await v.stageFiles('default', key, (writer) => writer.delete(parseFilePath('gone')))
+  for (const path of ['new', 'old', 'replaced', 'gone', 'dir/x', 'fresh']) {
+    await append(path, '2')
+    await append(path, '3')
+  }
+  const { root } = await v.finishCommit('default', key, core.request())
+  expect(await read(core, root)).toEqual({
+    'dir/x': 'a23',
+    fresh: '23',
+    gone: '23',
+    new: '123',
+    old: 'o23',
+    replaced: 'R23',
+  })
+})
+
 test('references: branch, whole and short ids, steps back, and what was perhaps meant', async () => {
   const core = await open()
   const { versions: v } = core

@@ -143,6 +143,21 @@ export function addCommit(program: Command, act: Act): void {
       }),
     )
   group
+    .command('delete <ref>')
+    .description('give up an open commit with what was put into it; a branch means the open one')
+    .action(
+      act(async (session, text: string) => {
+        const ref = session.ref(text)
+        const client = await session.client()
+        const params = { project: ref.project, repo: ref.repo, ref: versionOf(ref) }
+        const row = await client.call('DELETE /projects/:project/repos/:repo/commits/:ref', {
+          params,
+        })
+        if (!session.output.isText) return session.output.one(row, [], refText(row))
+        session.output.note(`deleted the open commit ${row.repo}@${row.branch} ${shortId(row.id)}`)
+      }),
+    )
+  group
     .command('wait <ref>')
     .description('wait until a commit has ended; a branch means its newest')
     .option('--timeout <duration>', 'give up after so long (exit code 124): 30s, 5m')

@@ -48,12 +48,13 @@ export function addFile(program: Command, act: Act): void {
       }),
     )
   group
-    .command('glob <repo[@ref]> <pattern>')
-    .description('files and directories that match: "/**/*.json"')
+    .command('glob <repo[@ref][:/pattern]> [pattern]')
+    .description('files and directories that match: "events@master:/**/*.json"')
     .option('--limit <n>', 'at most so many', Number)
     .action(
-      act(async (session, text: string, pattern: string, options: { limit?: number }) => {
-        const { params } = target(session, text)
+      act(async (session, text: string, given: string | undefined, options: { limit?: number }) => {
+        const { params, path } = target(session, text)
+        const pattern = given ?? `/${path ?? '**'}`
         const client = await session.client()
         const query = { pattern, limit: options.limit }
         const rows = client.lines('GET /projects/:project/repos/:repo/commits/:ref/glob', {
@@ -64,8 +65,8 @@ export function addFile(program: Command, act: Act): void {
       }),
     )
   group
-    .command('diff <repo[@ref][:/path]> [from]')
-    .description('files that differ from an older commit; default: its parent')
+    .command('diff <repo[@ref][:/path]> [repo[@ref][:/path]]')
+    .description('what a commit changed; with two, what differs from the first to the second')
     .option('--limit <n>', 'at most so many', Number)
     .action(act(diff))
   group
@@ -246,17 +247,18 @@ async function listFiles(
 
 async function diff(
   session: Session,
-  text: string,
-  from: string | undefined,
+  first: string,
+  second: string | undefined,
   options: { limit?: number },
 ): Promise<void> {
-  const { params, path } = target(session, text)
+  const { params, path } = target(session, second ?? first)
   const client = await session.client()
-  // `repo@ref` is as good as `ref` alone.
-  const older = from?.includes('@') ? versionOf(session.ref(from)) : from
+  const from = second === undefined ? undefined : target(session, first).params
+  if (from && (from.repo !== params.repo || from.project !== params.project))
+    throw new VarveError('INVALID_REF', `cannot compare "${first}" with another repo's "${second}"`)
   const rows = client.lines('GET /projects/:project/repos/:repo/commits/:ref/diff', {
     params,
-    query: { path, from: older, limit: options.limit },
+    query: { path, from: from?.ref, limit: options.limit },
   })
   const marks = { added: '+', changed: '~', deleted: '-' }
   const size = (side: DiffLine['old']): string => (side ? bytesText(side.bytes) : '')

@@ -18,6 +18,7 @@ type Commits = Pick<
   | 'GET /projects/:project/sets/:id'
   | 'POST /projects/:project/repos/:repo/branches/:branch/commits'
   | 'POST /projects/:project/repos/:repo/commits/:ref/finish'
+  | 'DELETE /projects/:project/repos/:repo/commits/:ref'
   | 'GET /projects/:project/repos/:repo/commits/:ref/wait'
 >
 
@@ -32,6 +33,15 @@ export function concernsCommit(entry: VersionEntry, key: CommitKey): boolean {
 
 export function commitHandlers({ versions, tails }: Context): Commits {
   const view = (row: Commit): ReturnType<typeof commitView> => commitView(versions, row)
+
+  /** Where writing ends: a branch means the open commit on it, if there is one. */
+  async function openOrNamed(project: string, repo: string, version: string): Promise<Commit> {
+    const ref = refOf(repo, version)
+    const branch = ref.back === 0 && ref.branch === undefined ? ref.version : undefined
+    const open = branch && (await versions.openCommit(project, { repo, branch }))
+    return open || (await versions.resolve(project, ref))
+  }
+
   return {
     'GET /projects/:project/repos/:repo/commits': async ({ params, query }) => {
       const { project, repo } = params
@@ -79,11 +89,13 @@ export function commitHandlers({ versions, tails }: Context): Commits {
     },
 
     'POST /projects/:project/repos/:repo/commits/:ref/finish': async ({ params, request }) => {
-      const { project, repo, ref } = params
-      const { version } = refOf(repo, ref)
-      const open = version && (await versions.openCommit(project, { repo, branch: version }))
-      const row = open || (await versions.resolve(project, refOf(repo, ref)))
-      return view(await versions.finishCommit(project, row, request))
+      const row = await openOrNamed(params.project, params.repo, params.ref)
+      return view(await versions.finishCommit(params.project, row, request))
+    },
+
+    'DELETE /projects/:project/repos/:repo/commits/:ref': async ({ params, request }) => {
+      const row = await openOrNamed(params.project, params.repo, params.ref)
+      return view(await versions.abandonCommit(params.project, row, request))
     },
 
     'GET /projects/:project/repos/:repo/commits/:ref/wait': async ({ params, query, signal }) => {

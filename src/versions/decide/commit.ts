@@ -7,7 +7,7 @@ import { isName } from '../../model/name.ts'
 import type { Op } from '../../model/ops.ts'
 import { assert } from '../../base/assert.ts'
 import type { Merged, PreparedOp } from '../prepared.ts'
-import { endGood } from './end.ts'
+import { endGood, endUnfinished } from './end.ts'
 import type { Stop, Transaction } from './transaction.ts'
 import { AGAIN, ensureBranch, filledBy, missingRepo, refuse, stale } from './transaction.ts'
 
@@ -106,6 +106,24 @@ export function finishCommit(
   const merged = fitting(tx, branchKey(op.commit), prepared)
   if ('stop' in merged) return merged.stop
   finish(tx, commit, merged)
+  return undefined
+}
+
+/** Whoever is decided first wins: a commit that was finished stays, one that was abandoned is over. */
+export function abandonCommit(
+  tx: Transaction,
+  op: Extract<Op, { op: 'commit.abandon' }>,
+): Stop | undefined {
+  const key = commitKey(op.commit)
+  const commit = tx.view.commits.get(key)
+  if (commit?.state !== 'open')
+    return refuse(
+      'NOT_OPEN',
+      commit
+        ? `cannot delete "${key}": it is ${commit.state}, and a pipeline fills it`
+        : `cannot delete "${key}": it has ended, and history is not rewritten`,
+    )
+  endUnfinished(tx, commit, 'it was deleted before it was finished')
   return undefined
 }
 

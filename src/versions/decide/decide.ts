@@ -10,7 +10,7 @@ import type { At, Proposal, Verdict } from '../../log/machine.ts'
 import type { Prepared, PreparedOp } from '../prepared.ts'
 import type { View } from '../state.ts'
 import { deleteBranch, putBranch } from './branch.ts'
-import { finishCommit, openCommit, putCommit } from './commit.ts'
+import { abandonCommit, finishCommit, openCommit, putCommit } from './commit.ts'
 import { deleteEgress, deliver, putEgress, setEgress } from './egress.ts'
 import { finishJob, startJob, stopJob } from './job.ts'
 import { deletePipeline, putPipeline, startPipeline, stopPipeline } from './pipeline.ts'
@@ -60,6 +60,8 @@ function decideOp(tx: Transaction, op: Op, prepared: PreparedOp): Stop | undefin
       return openCommit(tx, op)
     case 'commit.finish':
       return finishCommit(tx, op, prepared)
+    case 'commit.abandon':
+      return abandonCommit(tx, op)
     case 'pipeline.put':
       return putPipeline(tx, op)
     case 'pipeline.stop':

@@ -66,6 +66,18 @@ export function endBad(
   unsettle(tx, branch)
 }
 
+/** Ends a person's open commit, which stands beside its branch: nothing was made from it. */
+export function endUnfinished(tx: Transaction, commit: Commit, text: string): void {
+  assert(commit.state === 'open', () => `"${commitKey(commit)}" is ${commit.state}, not open`)
+  tx.commit({
+    ...commit,
+    state: 'stopped',
+    cause: { code: 'STOPPED', text, commit: null },
+    endedSeq: tx.at.seq,
+    endedAtMs: tx.at.atMs,
+  })
+}
+
 /** What a commit that names `input` will end of: the first that failed is to blame. */
 function causeOf(input: Commit): Cause {
   const { repo, branch, id } = input

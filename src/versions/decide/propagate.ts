@@ -14,7 +14,7 @@ import type { Branch, Cause, Commit, CommitKey } from '../../model/entities.ts'
 import { branchKey, hasEnded } from '../../model/entities.ts'
 import type { Id } from '../../model/id.ts'
 import { must } from '../../base/assert.ts'
-import { queueBackwards } from '../state.ts'
+import { frontOf, queueBackwards } from '../state.ts'
 import { tipOf } from './end.ts'
 import type { Stop, Transaction } from './transaction.ts'
 import { refuse } from './transaction.ts'
@@ -150,11 +150,16 @@ function causeNow(tx: Transaction, inputs: readonly CommitKey[]): Cause | null {
   return null
 }
 
-/** Marks what waits before `by` on its branch and has not started: it ends when its turn comes. */
+/**
+ * Marks what waits on a branch and has not started: it ends when its turn comes. By a newer commit all
+ * are but the one whose turn it is: it keeps its place, so a feed that never rests cannot put a job off
+ * for ever. By null, what they were made from has changed, and all are.
+ */
 export function supersede(tx: Transaction, branch: string, by: Commit | null): void {
+  const front = by && frontOf(tx.view, branch)
   for (const commit of queueBackwards(tx.view, branch)) {
     if (by && commit.id === by.id) continue
-    if (commit.state !== 'queued' || markedHere(commit)) break
+    if (commit.state !== 'queued' || commit.id === front?.id || (by && markedHere(commit))) break
     if (commit.cause) continue
     tx.commit({
       ...commit,
@@ -168,7 +173,7 @@ export function supersede(tx: Transaction, branch: string, by: Commit | null): v
   tx.unsettled.add(branch)
 }
 
-/** Marked by `supersede`, so that all before it are: not for an input that was superseded. */
+/** Marked by `supersede`, so that all between it and the front are: not for an input that was superseded. */
 function markedHere({ cause, repo, branch }: Commit): boolean {
   if (cause?.code !== 'SUPERSEDED') return false
   return cause.commit === null || (cause.commit.repo === repo && cause.commit.branch === branch)

@@ -3,7 +3,7 @@
 import type { Branch } from '../../model/entities.ts'
 import { branchKey } from '../../model/entities.ts'
 import type { View } from '../state.ts'
-import { endQueue } from './end.ts'
+import { endQueue, endUnfinished } from './end.ts'
 import type { Transaction } from './transaction.ts'
 
 /** What depends on the branch, in words. */
@@ -33,14 +33,7 @@ export function removeBranch(tx: Transaction, branch: Branch): void {
   const text = 'its branch was deleted'
   endQueue(tx, key, text)
   for (const commit of tx.view.commits.values())
-    if (branchKey(commit) === key)
-      tx.commit({
-        ...commit,
-        state: 'stopped',
-        cause: { code: 'STOPPED', text, commit: null },
-        endedSeq: tx.at.seq,
-        endedAtMs: tx.at.atMs,
-      })
+    if (branchKey(commit) === key) endUnfinished(tx, commit, text)
   tx.branchDeleted(tx.view.branches.get(key) ?? branch)
 }
 
