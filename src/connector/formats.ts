@@ -5,8 +5,6 @@ import type { SourceRecord } from './contract.ts'
 
 export type FormatName = 'raw' | 'ndjson' | 'envelope'
 
-export const FORMATS: readonly FormatName[] = ['raw', 'ndjson', 'envelope']
-
 const NEWLINE = 0x0a
 
 /** The line, without its newline; or why the record cannot be one. */

@@ -42,6 +42,7 @@ export const LOG = defineTable({
 export const WATERMARKS = defineTable({
   name: 'watermarks',
   kind: 'facts',
+  derived: true,
   partition: ['project'],
   clustering: ['view'],
   columns: { project: 'text', view: 'int', seq: 'int', next: 'int' },
@@ -51,6 +52,7 @@ export const WATERMARKS = defineTable({
 export const REQUESTS = defineTable({
   name: 'requests',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'slot'],
   clustering: ['id'],
   columns: { project: 'text', view: 'int', slot: 'int', id: 'text', seq: 'int' },

@@ -29,6 +29,8 @@ export interface CommitKey extends BranchKey {
 export interface TipValue {
   readonly id: Id
   readonly root: TreeRef | null
+  /** What the root holds; null where its commit does not know. */
+  readonly stats: TreeStats | null
   /** Ended states only; an AUTO tip still at work is `queued` or `running`. */
   readonly state: CommitState
   /** Transitive provenance: `repo@branch` → commit id; one version of each, itself left out. */

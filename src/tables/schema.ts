@@ -22,6 +22,12 @@ export interface TableSpec {
   /** Every column, keys included. A column may be absent in a row; keys may not. */
   readonly columns: Readonly<Record<string, ColumnType>>
   readonly ttlSeconds?: number
+  /**
+   * Facts that are made again from elsewhere when they are missing: a crash of the machine, never one
+   * of the process, may take back the newest writes of all such tables together, in the order they
+   * were made. It saves a barrier of the disk for each write.
+   */
+  readonly derived?: true
 }
 
 export type Cell = string | number | boolean | Uint8Array

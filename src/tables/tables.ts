@@ -61,7 +61,7 @@ export interface Tables {
   ): AsyncIterable<RowOf<T>>
 
   /**
-   * Whole rows at a version, durable on return. The higher version wins in whatever order writes
+   * Whole rows at a version, durable on return (but see `derived` in schema.ts). The higher version wins in whatever order writes
    * arrive; two writes of one row at one version must be equal (adapters assert it). Rows of one
    * partition become visible together. Idempotent: after an error the caller repeats it.
    * @throws VarveError UNAVAILABLE, DISK_FULL

@@ -7,6 +7,7 @@ import { defineTable } from '../tables/schema.ts'
 export const PROJECTS = defineTable({
   name: 'projects',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view'],
   clustering: ['name'],
   columns: { project: 'text', view: 'int', name: 'text', value: 'text' },
@@ -15,6 +16,7 @@ export const PROJECTS = defineTable({
 export const REPOS = defineTable({
   name: 'repos',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view'],
   clustering: ['name'],
   // created_seq: rows of an earlier repo of this name have opened before it.
@@ -24,6 +26,7 @@ export const REPOS = defineTable({
 export const BRANCHES = defineTable({
   name: 'branches',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'repo'],
   clustering: ['branch'],
   columns: { project: 'text', view: 'int', repo: 'text', branch: 'text', value: 'text' },
@@ -33,6 +36,7 @@ export const BRANCHES = defineTable({
 export const OPEN_COMMITS = defineTable({
   name: 'open_commits',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'repo'],
   clustering: ['branch'],
   columns: { project: 'text', view: 'int', repo: 'text', branch: 'text', commit_id: 'text' },
@@ -42,6 +46,7 @@ export const OPEN_COMMITS = defineTable({
 export const COMMITS = defineTable({
   name: 'commits',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'repo', 'bucket'],
   clustering: ['seq', 'branch', 'id'],
   descending: ['seq'],
@@ -61,6 +66,7 @@ export const COMMITS = defineTable({
 export const COMMIT_INDEX = defineTable({
   name: 'commit_index',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'slot'],
   clustering: ['id', 'repo', 'branch'],
   columns: {
@@ -78,6 +84,7 @@ export const COMMIT_INDEX = defineTable({
 export const SUBVENANCE = defineTable({
   name: 'subvenance',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'slot'],
   clustering: ['id', 'repo', 'branch', 'below_repo', 'below_branch', 'below_id'],
   columns: {
@@ -96,6 +103,7 @@ export const SUBVENANCE = defineTable({
 export const PIPELINES = defineTable({
   name: 'pipelines',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view'],
   clustering: ['name'],
   columns: { project: 'text', view: 'int', name: 'text', value: 'text' },
@@ -104,6 +112,7 @@ export const PIPELINES = defineTable({
 export const PIPELINE_VERSIONS = defineTable({
   name: 'pipeline_versions',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'name'],
   clustering: ['seq'],
   descending: ['seq'],
@@ -114,6 +123,7 @@ export const PIPELINE_VERSIONS = defineTable({
 export const JOBS = defineTable({
   name: 'jobs',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'pipeline', 'bucket'],
   clustering: ['seq', 'id'],
   descending: ['seq'],
@@ -131,6 +141,7 @@ export const JOBS = defineTable({
 export const JOB_INDEX = defineTable({
   name: 'job_index',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'slot'],
   clustering: ['id', 'pipeline'],
   columns: {
@@ -147,6 +158,7 @@ export const JOB_INDEX = defineTable({
 export const DATUM_TREES = defineTable({
   name: 'datum_trees',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view', 'pipeline'],
   clustering: ['code_key'],
   columns: { project: 'text', view: 'int', pipeline: 'text', code_key: 'text', value: 'text' },
@@ -155,6 +167,7 @@ export const DATUM_TREES = defineTable({
 export const SPOUTS = defineTable({
   name: 'spouts',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view'],
   clustering: ['name'],
   columns: { project: 'text', view: 'int', name: 'text', value: 'text' },
@@ -163,6 +176,7 @@ export const SPOUTS = defineTable({
 export const EGRESSES = defineTable({
   name: 'egresses',
   kind: 'facts',
+  derived: true,
   partition: ['project', 'view'],
   clustering: ['name'],
   columns: { project: 'text', view: 'int', name: 'text', value: 'text' },

@@ -53,6 +53,20 @@ test('a branch whose inputs would disagree on a version opens nothing until they
   expect(drive.branch('d').tip?.sources['a@master']).toBe(drive.branch('a').head?.id)
 })
 
+test('a plain branch made from others keeps its files and says how much they are', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' }, { op: 'repo.create', name: 'j' })
+  const { id } = drive.yes(drive.put('j'))
+  drive.yes({ op: 'branch.put', branch: at('j@x'), head: id, provenance: [] })
+  drive.yes({ op: 'branch.put', branch: at('j@y'), provenance: [at('a')] })
+  drive.yes({ op: 'branch.put', branch: at('j@x'), provenance: [at('a')] })
+  for (let i = 0; i < 2; i++) drive.yes(drive.put('a'))
+  const held = drive.branch('j').head
+  expect(drive.branch('j@x').head).toMatchObject({ root: held?.root, stats: { files: 1, bytes: 1 } })
+  expect(drive.all('j@x').map(({ stats }) => stats)).toEqual([held?.stats, held?.stats, held?.stats])
+  expect(drive.all('j@y').map(({ stats }) => stats?.files)).toEqual([0, 0])
+})
+
 test('backlog latest: what waits is superseded in turn, what runs goes on', () => {
   const drive = new Drive()
   drive.yes({ op: 'repo.create', name: 'a' })

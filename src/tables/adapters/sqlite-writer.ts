@@ -114,6 +114,7 @@ function run(jobs: readonly Job[]): JobResult[] {
 }
 
 function transaction(jobs: readonly Job[]): JobResult[] {
+  setBarrier(jobs.some(needsBarrier))
   db.exec('BEGIN IMMEDIATE')
   try {
     const results = jobs.map(one)
@@ -124,6 +125,23 @@ function transaction(jobs: readonly Job[]): JobResult[] {
     if (db.isTransaction) db.exec('ROLLBACK')
     throw error
   }
+}
+
+let barrier = true
+
+/**
+ * Whether commits wait for the disk. Without it they still follow one another in the write-ahead log:
+ * after a crash of the machine what is there is a prefix of what was written.
+ */
+function setBarrier(wanted: boolean): void {
+  if (wanted === barrier) return
+  db.exec(`PRAGMA synchronous = ${wanted ? 'FULL' : 'NORMAL'}`)
+  barrier = wanted
+}
+
+function needsBarrier(job: Job): boolean {
+  if (job[1] === 'guarded') return true
+  return job[2].some(([table]) => must(writers[table], 'the table').shape.spec.derived !== true)
 }
 
 function commit(): void {

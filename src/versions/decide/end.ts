@@ -13,7 +13,8 @@ import type { Transaction } from './transaction.ts'
 import { frontOf, queueOf } from '../state.ts'
 
 export function tipOf(commit: Commit): TipValue {
-  return { id: commit.id, root: commit.root, state: commit.state, sources: commit.sources }
+  const { id, root, stats, state, sources } = commit
+  return { id, root, stats, state, sources }
 }
 
 export function branchOf(tx: Transaction, commit: Commit): Branch {

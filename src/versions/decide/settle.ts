@@ -5,11 +5,12 @@
 import { branchKey, commitKey } from '../../model/entities.ts'
 import type { Cause, Commit } from '../../model/entities.ts'
 import { unreachable } from '../../base/assert.ts'
-import { sameTree } from '../../model/tree-ref.ts'
 import type { View } from '../state.ts'
 import { frontOf } from '../state.ts'
 import { branchOf, endBad, endGood } from './end.ts'
 import type { Transaction } from './transaction.ts'
+
+const NOTHING = { files: 0, bytes: 0 }
 
 export function settle(tx: Transaction): void {
   for (const key of tx.unsettled) {
@@ -28,10 +29,8 @@ function endsNow(tx: Transaction, front: Commit): boolean {
   }
   const branch = branchOf(tx, front)
   if (branch.pipeline !== null || !inputsEnded(tx.view, front)) return false
-  const root = branch.head?.root ?? tx.emptyRoot
-  // How much a head holds is not kept with the branch; for the empty tree it is known.
-  const stats = sameTree(root, tx.emptyRoot) ? { files: 0, bytes: 0 } : null
-  endGood(tx, front, root, stats)
+  const { root, stats } = branch.head ?? { root: null, stats: NOTHING }
+  endGood(tx, front, root ?? tx.emptyRoot, stats)
   return true
 }
 
