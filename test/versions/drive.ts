@@ -12,8 +12,8 @@ import type { Entry, Verdict } from '../../src/log/machine.ts'
 import { decide } from '../../src/versions/decide/decide.ts'
 import { foldEntry } from '../../src/versions/fold.ts'
 import type { Prepared } from '../../src/versions/prepared.ts'
-import type { State } from '../../src/versions/state.ts'
-import { emptyState, snapshotState } from '../../src/versions/state.ts'
+import type { Cells, State, View } from '../../src/versions/state.ts'
+import { emptyState } from '../../src/versions/state.ts'
 
 export function tree(n: number): TreeRef {
   return makeTreeRef(n.toString(16).padStart(64, '0'), { pack: 'p', offset: n, length: 1 })
@@ -32,11 +32,33 @@ export function idOf(n: number): Id {
   return `${n.toString(16).padStart(12, '0')}7000800000000000${n.toString(16).padStart(4, '0')}` as Id
 }
 
+/** What decide may see: it writes to a layer of its own. The values in it are frozen where they are made. */
+function untouchable(state: View): View {
+  const cells = Object.entries(state).filter(([, value]) => value instanceof Map)
+  return { ...state, ...Object.fromEntries(cells.map(([name, map]) => [name, readOnly(map)])) }
+}
+
+function readOnly<V>(cells: Cells<V>): Cells<V> {
+  const wrote = (): never => {
+    throw new Error('decide wrote state')
+  }
+  return {
+    get: (key) => cells.get(key),
+    has: (key) => cells.has(key),
+    keys: () => cells.keys(),
+    values: () => cells.values(),
+    set: wrote,
+    delete: wrote,
+  }
+}
+
 export class Drive {
   state: State
   readonly entries: Entry<Fact>[] = []
   /** The last value of every commit there ever was. */
   readonly commits = new Map<string, Commit>()
+  /** The same by branch, in the order they opened, which is that of their first facts. */
+  readonly #onBranch = new Map<string, Map<Id, Commit>>()
   #made = 0
 
   constructor(project = 'default') {
@@ -68,9 +90,8 @@ export class Drive {
   propose(ops: readonly Op[], prepared = this.prepare(ops)): Verdict<Fact> {
     const seq = this.seq + 1
     const id = idOf(seq)
-    const before = JSON.stringify(snapshotState(this.state))
     const verdict = decide(
-      this.state,
+      untouchable(this.state),
       {
         project: this.state.project,
         id,
@@ -85,7 +106,6 @@ export class Drive {
       { seq, atMs: seq * 1000 },
       EMPTY_ROOT,
     )
-    if (JSON.stringify(snapshotState(this.state)) !== before) throw new Error('decide wrote state')
     if ('yes' in verdict) {
       const entry = JSON.parse(
         JSON.stringify({
@@ -97,10 +117,15 @@ export class Drive {
           fingerprint: '',
           decision: verdict,
         }),
+        (_, value: unknown) => Object.freeze(value),
       ) as Entry<Fact>
       foldEntry(this.state, entry)
       this.entries.push(entry)
-      for (const commit of commitsIn(entry)) this.commits.set(commitKey(commit), commit)
+      for (const commit of commitsIn(entry)) {
+        this.commits.set(commitKey(commit), commit)
+        const on = this.#onBranch.get(branchKey(commit)) ?? new Map<Id, Commit>()
+        this.#onBranch.set(branchKey(commit), on.set(commit.id, commit))
+      }
     }
     return verdict
   }
@@ -184,9 +209,7 @@ export class Drive {
 
   /** The commits of a branch in the order they opened. */
   all(name: string): Commit[] {
-    return [...this.commits.values()]
-      .filter((one) => branchKey(one) === branchKey(at(name)))
-      .toSorted((a, b) => a.openedSeq - b.openedSeq)
+    return [...(this.#onBranch.get(branchKey(at(name)))?.values() ?? [])]
   }
 
   open(name: string): Commit[] {

@@ -156,13 +156,35 @@ const graph = fc.record({
     }),
     { minLength: 2, maxLength: NODES - 3, size: 'max' },
   ),
-  commands: fc.array(command, { minLength: 30, maxLength: 90, size: 'max' }),
+  // From 1 on, so that what fails can be made small.
+  commands: fc.array(command, { minLength: 1, maxLength: 120, size: 'max' }),
 })
 
-/** `expect` on every step of every history is most of the time. */
-function same(real: unknown, wanted: unknown): void {
-  if (JSON.stringify(real) !== JSON.stringify(wanted)) expect(real).toEqual(wanted)
+// A failing graph is run some thousand times while it is made small: steps compare what they must, and
+// print only what differs.
+
+/** Whether a branch stands as the model says; `known`: so many of its commits were compared before. */
+function agrees(drive: Drive, model: Model, branch: ModelBranch, known: number): boolean {
+  const real = drive.all(branch.name)
+  const { tip, head } = drive.branch(branch.name)
+  const [wantedTip, wantedHead] = [model.tip(branch.name), model.head(branch.name)]
+  return (
+    real.length === branch.commits.length &&
+    tip?.id === wantedTip?.id &&
+    tip?.state === wantedTip?.state &&
+    head?.id === wantedHead?.id &&
+    branch.commits.every((wanted, i) => {
+      const one = real[i]
+      if (one?.id !== wanted.id || one.state !== wanted.state) return false
+      // What a commit is made from never changes.
+      return i < known || same(one.provenance.map(commitKey), wanted.inputs.map(keyOf))
+    })
+  )
 }
+
+const same = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i])
+const keyOf = ({ branch, id }: ModelCommit): string => `${branch}=${id}`
 
 /** Inputs of a node among those before it. */
 const above = (inputs: readonly number[], node: number): string[] => [
@@ -172,27 +194,24 @@ const above = (inputs: readonly number[], node: number): string[] => [
 function run({ sources, nodes, commands }: Parameters<typeof check>[0]): Drive {
   const drive = new Drive()
   const model = new Model()
+  const known = new Map<string, number>()
   const compare = (): void => {
     model.settle((one) => drive.commits.get(`${one.branch}=${one.id}`)?.state ?? 'missing')
     for (const branch of model.branches.values()) {
+      const compared = known.get(branch.name) ?? 0
+      known.set(branch.name, branch.commits.length)
+      if (agrees(drive, model, branch, compared)) continue
       const real = drive.all(branch.name)
       const { tip, head } = drive.branch(branch.name)
-      same(
-        {
-          commits: real.map(({ id, state, provenance }) => [id, state, provenance.map(commitKey)]),
-          tip: [tip?.id, tip?.state],
-          head: head?.id,
-        },
-        {
-          commits: branch.commits.map(({ id, state, inputs }) => [
-            id,
-            state,
-            inputs.map((input) => `${input.branch}=${input.id}`),
-          ]),
-          tip: [model.tip(branch.name)?.id, model.tip(branch.name)?.state],
-          head: model.head(branch.name)?.id,
-        },
-      )
+      expect({
+        commits: real.map(({ id, state, provenance }) => [id, state, provenance.map(commitKey)]),
+        tip: [tip?.id, tip?.state],
+        head: head?.id,
+      }).toEqual({
+        commits: branch.commits.map((one) => [one.id, one.state, one.inputs.map(keyOf)]),
+        tip: [model.tip(branch.name)?.id, model.tip(branch.name)?.state],
+        head: model.head(branch.name)?.id,
+      })
     }
   }
   for (let i = 0; i < sources; i++) {
@@ -390,12 +409,12 @@ function expectSplitsEqual(drive: Drive, seed: number): void {
     return [...rows].map(([key, row]) => `${key} ${row}`).toSorted()
   }
   const whole = rowsOf(() => drive.entries.length)
-  expect(rowsOf(() => 1)).toEqual(whole)
-  expect(rowsOf((i) => 1 + ((i * 7 + seed) % 5))).toEqual(whole)
+  for (const rows of [rowsOf(() => 1), rowsOf((i) => 1 + ((i * 7 + seed) % 5))])
+    if (!same(rows, whole)) expect(rows).toEqual(whole)
 }
 
 test('any graph and history agrees with the model, and leaves whole lineage', () => {
-  fc.assert(fc.property(graph, check), { numRuns: 60 })
+  fc.assert(fc.property(graph, check), { numRuns: 300 })
 })
 
 test('a graph that joins, fails and stops has cases of each end', () => {

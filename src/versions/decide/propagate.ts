@@ -156,8 +156,7 @@ function causeNow(tx: Transaction, inputs: readonly CommitKey[]): Cause | null {
  * for ever. By null, what they were made from has changed, and all are.
  */
 export function supersede(tx: Transaction, branch: string, by: Commit | null): void {
-  const f0 = by && frontOf(tx.view, branch)
-  const front = f0 && f0.provenance.every((i) => !tx.view.commits.has(`${i.repo}@${i.branch}=${i.id}`)) ? f0 : undefined
+  const front = by && frontOf(tx.view, branch)
   for (const commit of queueBackwards(tx.view, branch)) {
     if (by && commit.id === by.id) continue
     if (commit.state !== 'queued' || commit.id === front?.id || (by && markedHere(commit))) break
