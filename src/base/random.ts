@@ -6,9 +6,21 @@ export interface Random {
   bytes(size: number): Uint8Array
 }
 
+// Asking the system costs the same for 8 bytes as for thousands, and ids ask for 8 at a time.
+const pool = new Uint8Array(4096)
+let used = pool.length
+
 export const systemRandom: Random = {
   next: () => Math.random(),
-  bytes: (size) => crypto.getRandomValues(new Uint8Array(size)),
+  bytes(size) {
+    if (size > pool.length >> 3) return crypto.getRandomValues(new Uint8Array(size))
+    if (used + size > pool.length) {
+      crypto.getRandomValues(pool)
+      used = 0
+    }
+    used += size
+    return pool.slice(used - size, used)
+  },
 }
 
 /** The same seed gives the same sequence for ever (xoshiro128**, Blackman and Vigna 2018). */

@@ -7,8 +7,8 @@
 //    appended or not. While one append is in flight the next block collects. When an append is
 //    refused, everything decided and not appended is void: the state is made again from the log and
 //    all of it is prepared and decided again, in arrival order.
-//  - `ids` holds appended entries only; ids held here and not yet appended are in `open`; so each id
-//    is decided once by this lane, and by the log's guard once by all lanes.
+//  - The loader's ids are those of appended entries only; ids held here and not yet appended are in
+//    `open`; so each id is decided once by this lane, and by the log's guard once by all lanes.
 //  - Nobody is answered from anything but an entry at or below the watermark, or an unrecorded notice.
 
 import { assert, must } from '../base/assert.ts'
@@ -27,16 +27,16 @@ import {
 } from './block.ts'
 import type { EncodedEntry } from './block.ts'
 import { say } from './diagnostics.ts'
-import { Fold } from './fold.ts'
+import type { Fold } from './fold.ts'
 import type { LogGuests } from './guests.ts'
 import { Journal } from './journal.ts'
 import type { Head } from './journal.ts'
+import { Loader } from './loader.ts'
 import type { Decision, Entry, Machine } from './machine.ts'
 import { Projector } from './projector.ts'
-import { RecentIds } from './recent-ids.ts'
 import { Snapshots } from './snapshots.ts'
 import { FIRST_GENERATION, bucketEnd, bucketOf } from './tables.ts'
-import { HORIZON_MS, KEPT_IDS, logTimeMs } from './time.ts'
+import { KEPT_IDS, logTimeMs } from './time.ts'
 import { Teller } from './teller.ts'
 import { KEY_REUSED, no, rule } from './verdict.ts'
 import type { Sent } from './wire.ts'
@@ -64,9 +64,9 @@ const QUIET_TURNS = 4
 export class Lane<Op, Fact, State, Prepared> {
   readonly project: string
   readonly #o: LaneOptions<Op, Fact, State, Prepared>
-  readonly #keptIds: number
   readonly #journal: Journal<Fact>
   readonly #snapshots: Snapshots
+  readonly #loader: Loader<Fact, State>
   readonly #projector: Projector<Fact>
   readonly #teller: Teller<Op, Fact>
   readonly #stop = new AbortController()
@@ -85,7 +85,6 @@ export class Lane<Op, Fact, State, Prepared> {
 
   /** Undefined while it is being made from the log: then nothing is prepared or decided. */
   #fold: Fold<Fact, State> | undefined
-  #ids: RecentIds
   #head: Head | undefined
   #lookAgain = false
   #spoiled = false
@@ -98,16 +97,17 @@ export class Lane<Op, Fact, State, Prepared> {
   constructor(project: string, options: LaneOptions<Op, Fact, State, Prepared>) {
     this.project = project
     this.#o = options
-    this.#keptIds = options.keptIds ?? KEPT_IDS
+    const { machine, random, keptIds = KEPT_IDS } = options
     // The line must not depend on what is decided and not yet appended.
-    assert(this.#keptIds >= 8 * BLOCK_MAX_ENTRIES, 'enough ids are kept')
+    assert(keptIds >= 8 * BLOCK_MAX_ENTRIES, 'enough ids are kept')
     this.#journal = new Journal(options, project, FIRST_GENERATION)
     this.#snapshots = new Snapshots(options, project, FIRST_GENERATION)
+    const [journal, snapshots] = [this.#journal, this.#snapshots]
+    this.#loader = new Loader({ project, machine, journal, snapshots, random, keptIds })
     this.#teller = new Teller(options, project)
     this.#projector = new Projector(options, options.machine, this.#journal, (run) =>
       this.#teller.entries(run),
     )
-    this.#ids = this.#noIds()
   }
 
   /** Proposals it holds. */
@@ -242,7 +242,7 @@ export class Lane<Op, Fact, State, Prepared> {
 
   #decide(item: Item<Op, Prepared>, fold: Fold<Fact, State>): void {
     const { proposal } = item
-    const decidedBy = this.#ids.get(proposal.id)
+    const decidedBy = this.#loader.ids.get(proposal.id)
     if (decidedBy !== undefined) {
       this.#teller.copy(item, decidedBy)
       return this.#letGo(item)
@@ -285,7 +285,7 @@ export class Lane<Op, Fact, State, Prepared> {
       decision,
     })
     try {
-      fold.apply(encoded.entry, this.#nthNewestMs(at.seq))
+      fold.apply(encoded.entry, this.#loader.nthNewestMs(at.seq))
     } catch (error) {
       say('anomaly', { project: this.project, what: 'a new fact cannot be folded', error })
       assert(!item.poisoned, 'an entry that says INTERNAL can be folded')
@@ -314,11 +314,6 @@ export class Lane<Op, Fact, State, Prepared> {
   #letGo(item: Item<Op, Prepared>): void {
     this.#open.delete(item.proposal.id)
     for (const next of this.#keys.release(item)) this.#prepare(next)
-  }
-
-  /** Decision time of the n-th newest id, that of `seq` being the newest. */
-  #nthNewestMs(seq: number): number | undefined {
-    return this.#ids.timeOf(seq - this.#keptIds / 2 + 1)
   }
 
   // ── append ──
@@ -377,10 +372,10 @@ export class Lane<Op, Fact, State, Prepared> {
     }
     this.#head = next
     for (const { item, encoded: one } of block) {
-      this.#ids.add(one.entry.id, one.entry.seq, one.entry.atMs)
+      this.#loader.ids.add(one.entry.id, one.entry.seq, one.entry.atMs)
       this.#open.delete(item.proposal.id)
     }
-    this.#ids.dropBefore((encoded.at(-1)?.entry.atMs ?? 0) - 2 * HORIZON_MS)
+    this.#loader.dropIds(encoded.at(-1)?.entry.atMs ?? 0)
     const sizeBytes = encoded.reduce((sum, one) => sum + one.bytes.length + 1, 0)
     this.#projector.push({
       entries: encoded.map((one) => one.entry),
@@ -400,8 +395,6 @@ export class Lane<Op, Fact, State, Prepared> {
     if (head.seq !== known.seq) await this.#load(signal)
   }
 
-  // ── the state from the log ──
-
   /** Makes the state anew from the log; what was decided and not appended is void. */
   async #load(signal: AbortSignal): Promise<void> {
     this.#fold = undefined
@@ -410,69 +403,20 @@ export class Lane<Op, Fact, State, Prepared> {
     this.#decided = []
     this.#newestIssuedMs = 0
     for (const item of this.#open.values()) item.attempt++
-    // A reading cut short by a failure has left ids in place: the next one goes on from there.
-    const [fold, head] = await this.#patiently(signal, () => this.#read())
+    const loaded = await this.#patiently(signal, () => this.#loader.read(this.#head))
+    const { fold, head, snapshotBytes, sinceBytes } = loaded
     this.#fold = fold
     this.#head = head
+    this.#snapshotBytes = snapshotBytes
+    this.#snapshotDue = false
+    this.#weightBytes = 0
+    if (sinceBytes > 0) this.#weigh(sinceBytes)
     this.#projector.reach(head.seq)
     this.#keys.clear()
     const first = [...this.#open.values()]
       .toSorted((a, b) => a.order - b.order)
       .filter((item) => this.#keys.add(item))
     for (const item of first) this.#prepare(item)
-  }
-
-  async #read(): Promise<readonly [Fold<Fact, State>, Head]> {
-    const { machine } = this.#o
-    const saved = await this.#snapshots.load()
-    const state = saved ? machine.restore(saved.state) : machine.empty(this.project)
-    const from = saved?.head ?? this.#journal.genesis()
-    const fold = new Fold<Fact, State>(machine, state, {
-      seq: from.seq,
-      atMs: saved?.atMs ?? 0,
-      lineMs: saved?.lineMs ?? 0,
-    })
-    this.#snapshotBytes = saved?.sizeBytes ?? 0
-    this.#snapshotDue = false
-    this.#weightBytes = 0
-    // What this lane's ids know stays; a fresh lane reads them back from the blocks.
-    if (this.#head === undefined || this.#ids.nextSeq <= from.seq)
-      await this.#readIds(from.seq, fold.atMs - 2 * HORIZON_MS)
-    const known = this.#head && this.#head.seq > from.seq ? this.#head : from
-    const head = await this.#journal.head(known)
-    if (this.#head === undefined && head.seq > 0)
-      say('takeover', { project: this.project, seq: head.seq, because: 'a lane begins' })
-    let last = from
-    for await (const block of this.#journal.blocksFrom(from, head.seq)) {
-      for (const entry of await this.#journal.entries(block)) {
-        fold.apply(entry, this.#nthNewestMs(entry.seq))
-        if (this.#ids.size === 0 || entry.seq >= this.#ids.nextSeq)
-          this.#ids.add(entry.id, entry.seq, entry.atMs)
-      }
-      this.#ids.dropBefore(fold.atMs - 2 * HORIZON_MS)
-      this.#weigh(block.bytes.length)
-      last = { seq: block.lastSeq, write: block.writeId, chain: block.chain }
-    }
-    assert(last.seq === head.seq && last.write === head.write, 'the head is the last block')
-    return [fold, head]
-  }
-
-  /** Ids of entries at or before `seq`, decided at or after `sinceMs`. */
-  async #readIds(seq: number, sinceMs: number): Promise<void> {
-    this.#ids = this.#noIds()
-    const found: { id: Id; seq: number; atMs: number }[] = []
-    blocks: for await (const block of this.#journal.blocksBackwards(seq)) {
-      for (const { id, seq: at, atMs } of block.stored.toReversed()) {
-        if (at > seq) continue
-        if (atMs < sinceMs || found.length >= this.#keptIds) break blocks
-        found.push({ id, seq: at, atMs })
-      }
-    }
-    for (const one of found.reverse()) this.#ids.add(one.id, one.seq, one.atMs)
-  }
-
-  #noIds(): RecentIds {
-    return new RecentIds(this.#keptIds, Math.floor(this.#o.random.next() * 2 ** 32))
   }
 
   // ── snapshots ──

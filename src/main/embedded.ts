@@ -36,6 +36,7 @@ import { openHash, zstdCompute } from './compute.ts'
 import { openCore } from './core.ts'
 import { openDataFolder } from './data-folder.ts'
 import { eventViews, streamDocuments } from './documents.ts'
+import { resolveSecret } from './secret.ts'
 import { tally } from './tally.ts'
 import { VERSION } from './version.ts'
 
@@ -123,9 +124,20 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   })
   const metrics = new Metrics()
   const token = options.token ?? folder.token
-  const secret = secretFromEnvironment
-  const spouts = new SpoutHost({ versions, connectors: CONNECTORS, clock, random, secret })
-  const egresses = new EgressHost({ versions, connectors: CONNECTORS, clock, random, secret })
+  const spouts = new SpoutHost({
+    versions,
+    connectors: CONNECTORS,
+    clock,
+    random,
+    secret: resolveSecret,
+  })
+  const egresses = new EgressHost({
+    versions,
+    connectors: CONNECTORS,
+    clock,
+    random,
+    secret: resolveSecret,
+  })
   const consoleFolder = resolve(import.meta.dirname, '../../dist/console')
   const server = await createServer({
     versions,
@@ -186,12 +198,4 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       await folder.release()
     },
   }
-}
-
-/** `{secret: NAME}` in a connector's options: the environment is where an embedded server looks. */
-function secretFromEnvironment(name: string): Promise<string> {
-  const value = process.env[name]
-  if (value === undefined)
-    return Promise.reject(new Error(`the secret "${name}" is not in the server's environment`))
-  return Promise.resolve(value)
 }

@@ -62,8 +62,15 @@ test('a plain branch made from others keeps its files and says how much they are
   drive.yes({ op: 'branch.put', branch: at('j@x'), provenance: [at('a')] })
   for (let i = 0; i < 2; i++) drive.yes(drive.put('a'))
   const held = drive.branch('j').head
-  expect(drive.branch('j@x').head).toMatchObject({ root: held?.root, stats: { files: 1, bytes: 1 } })
-  expect(drive.all('j@x').map(({ stats }) => stats)).toEqual([held?.stats, held?.stats, held?.stats])
+  expect(drive.branch('j@x').head).toMatchObject({
+    root: held?.root,
+    stats: { files: 1, bytes: 1 },
+  })
+  expect(drive.all('j@x').map(({ stats }) => stats)).toEqual([
+    held?.stats,
+    held?.stats,
+    held?.stats,
+  ])
   expect(drive.all('j@y').map(({ stats }) => stats?.files)).toEqual([0, 0])
 })
 

@@ -4,10 +4,12 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Commit } from '../../src/model/entities.ts'
 import { branchKey, commitKey, hasEnded } from '../../src/model/entities.ts'
+import type { Id } from '../../src/model/id.ts'
+import type { Op } from '../../src/model/ops.ts'
 import { foldEntry } from '../../src/versions/fold.ts'
 import { projectEntries } from '../../src/versions/project.ts'
 import { emptyState, restoreState, snapshotState } from '../../src/versions/state.ts'
-import { Drive, openedIn } from './drive.ts'
+import { Drive, at as keyAt, openedIn } from './drive.ts'
 
 interface ModelCommit {
   readonly id: string
@@ -22,7 +24,11 @@ interface ModelBranch {
   readonly name: string
   inputs: string[]
   pipeline: { stopped: boolean; backlog: 'every' | 'latest'; stopping: boolean } | null
+  /** In the order they opened. */
   readonly commits: ModelCommit[]
+  /** Of a branch that persons write to: their open commit, and the last that was finished. */
+  writing?: ModelCommit
+  last?: ModelCommit
 }
 
 const BAD = new Set(['failed', 'unrunnable', 'superseded', 'stopped'])
@@ -38,11 +44,13 @@ class Model {
   }
 
   tip(name: string): ModelCommit | undefined {
-    return this.branch(name).commits.at(-1)
+    const { inputs, last, commits } = this.branch(name)
+    return inputs.length === 0 ? last : commits.at(-1)
   }
 
   head(name: string): ModelCommit | undefined {
-    return this.branch(name).commits.findLast((one) => one.state === 'finished')
+    const { inputs, last, commits } = this.branch(name)
+    return inputs.length === 0 ? last : commits.findLast((one) => one.state === 'finished')
   }
 
   front(name: string): ModelCommit | undefined {
@@ -57,16 +65,24 @@ class Model {
     return all
   }
 
-  commit(name: string, id: string): void {
-    this.branch(name).commits.push({
+  /** A person's commit, standing beside the branch. */
+  open(name: string, id: string): ModelCommit {
+    const commit: ModelCommit = {
       id,
       branch: name,
       inputs: [],
-      state: 'finished',
+      state: 'open',
       superseded: false,
       stopped: false,
-    })
-    this.propagate(new Set([name]), id)
+    }
+    this.branch(name).commits.push(commit)
+    return commit
+  }
+
+  finish(commit: ModelCommit): void {
+    commit.state = 'finished'
+    this.branch(commit.branch).last = commit
+    this.propagate(new Set([commit.branch]), commit.id)
   }
 
   /** Opens what must open after these branches moved (or, for `due`, in any case). */
@@ -129,6 +145,8 @@ class Model {
 }
 
 const NODES = 7
+/** What is done to branches that persons write to. */
+const PERSONS = new Set(['commit', 'open', 'close', 'abandon'])
 const command = fc.record({
   what: fc.constantFrom(
     ...([
@@ -143,6 +161,7 @@ const command = fc.record({
       'fail',
     ] as const),
     ...(['stop', 'go', 'stopJob', 'stopped', 'put', 'rewire'] as const),
+    ...(['open', 'close', 'abandon'] as const),
   ),
   node: fc.nat(NODES - 1),
   inputs: fc.uniqueArray(fc.nat(NODES - 1), { minLength: 1, maxLength: 3 }),
@@ -245,7 +264,7 @@ function run({ sources, nodes, commands }: Parameters<typeof check>[0]): Drive {
     model.branches.set(name, { name, inputs: from, pipeline, commits: [] })
   }
   for (const { what, node, inputs } of commands) {
-    const at = what === 'commit' ? node % sources : sources + (node % nodes.length)
+    const at = PERSONS.has(what) ? node % sources : sources + (node % nodes.length)
     const name = `n${at}@master`
     const branch = model.branch(name)
     const { pipeline } = branch
@@ -254,7 +273,27 @@ function run({ sources, nodes, commands }: Parameters<typeof check>[0]): Drive {
     switch (what) {
       case 'commit': {
         const entry = drive.yes(drive.put(name))
-        model.commit(name, entry.id)
+        model.finish(model.open(name, entry.id))
+        break
+      }
+      case 'open': {
+        const op: Op = { op: 'commit.open', branch: keyAt(name), note: null }
+        if (branch.writing) expect(drive.no(op)).toBe('ALREADY_EXISTS')
+        else branch.writing = model.open(name, drive.yes(op).id)
+        break
+      }
+      case 'close':
+      case 'abandon': {
+        const { writing } = branch
+        if (!writing) break
+        const commit = { ...keyAt(name), id: writing.id as Id }
+        const finish: Op = { op: 'commit.finish', commit, change: drive.change() }
+        const abandon: Op = { op: 'commit.abandon', commit }
+        delete branch.writing
+        drive.yes(what === 'close' ? finish : abandon)
+        expect([drive.no(finish), drive.no(abandon)]).toEqual(['NOT_OPEN', 'NOT_OPEN'])
+        if (what === 'close') model.finish(writing)
+        else writing.state = 'stopped'
         break
       }
       case 'start': {
@@ -336,8 +375,11 @@ function check(input: {
   commands: { what: string; node: number; inputs: number[] }[]
 }): void {
   const drive = run(input)
-  const seqOf = (branch: string, id: string): number =>
-    drive.commits.get(`${branch}=${id}`)?.openedSeq ?? -1
+  // Persons' commits follow each other as they are finished, all others as they are opened.
+  const seqOf = (branch: string, id: string): number => {
+    const commit = drive.commits.get(`${branch}=${id}`)
+    return (commit?.origin === 'user' ? commit.endedSeq : commit?.openedSeq) ?? -1
+  }
   const heads = new Map<string, number>()
   for (const entry of drive.entries) {
     const opened = openedIn(entry)
@@ -427,6 +469,7 @@ test('a graph that joins, fails and stops has cases of each end', () => {
     { numRuns: 20, seed: 1, endOnFailure: true },
   )
   for (const state of [
+    'open',
     'queued',
     'running',
     'finished',
