@@ -25,7 +25,10 @@ function run(command, args, what) {
 
 if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   console.error('installing packages from package-lock.json (once, about half a minute) …')
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel', 'error'], 'install packages')
+  // Not `npm ci`: it refuses a lockfile in which binaries for other platforms are missing, and which of
+  // them there are differs between registries. `--no-save` leaves the lockfile as it is.
+  const quiet = ['--no-save', '--no-audit', '--no-fund', '--loglevel', 'error']
+  run('npm', ['install', ...quiet], 'install packages')
   writeFileSync(stamp, lock)
 }
 

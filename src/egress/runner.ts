@@ -12,6 +12,7 @@ import { Rate } from '../base/rate.ts'
 import { backoffMs } from '../base/retry.ts'
 import type { Connector, ConnectorContext } from '../connector/connector.ts'
 import type { Coordinates, Sink, SinkRecord, Trouble } from '../connector/contract.ts'
+import { branchKey } from '../model/entities.ts'
 import type { Commit, Egress, EgressProgress } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
@@ -70,6 +71,11 @@ export class EgressRunner {
 
   get #who(): { project: string; egress: string } {
     return { project: this.#project, egress: this.#name }
+  }
+
+  /** What it delivers, `repo@branch`; a row put anew on another branch has another runner. */
+  get branch(): string {
+    return branchKey(this.#row)
   }
 
   /** Its branch moved, or may have. */
