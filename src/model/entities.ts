@@ -167,6 +167,8 @@ export interface Spout extends BranchKey {
   readonly epoch: number
   /** Next position to read, by part; moved only by the spout's own commits and by people. */
   readonly positions: Readonly<Record<string, string>>
+  /** The folder of a part's files, where it is not the part's own name. */
+  readonly folders?: Readonly<Record<string, string>>
   readonly updatedAtMs: number
 }
 

@@ -57,6 +57,8 @@ export type Op =
         readonly spout: string
         readonly epoch: number
         readonly ranges: Readonly<Record<string, SourceRange>>
+        /** Folders of parts that begin here; the others keep theirs. */
+        readonly folders?: Readonly<Record<string, string>>
       }
     }
   /** A commit that stays open for writing beside the branch. */

@@ -11,6 +11,7 @@ import type { SourceRange } from '../model/entities.ts'
 import { joinPath, parsePath } from '../model/path.ts'
 import type { Path } from '../model/path.ts'
 import { ByteSink } from './byte-sink.ts'
+import { poisonFolder } from './folder.ts'
 
 interface OpenPart {
   readonly range: { readonly from: string | null; to: string }
@@ -31,13 +32,11 @@ export interface Poison {
   readonly why: string
 }
 
-const POISON = parsePath('_poison')
-
 export class OpenRange {
   readonly #stored: Positions
   readonly #format: FormatName
   readonly #parts = new Map<string, OpenPart>()
-  readonly #quarantined: RangeFile[] = []
+  readonly #quarantined: { part: string; ordinal: number; bytes: Uint8Array }[] = []
   records = 0
   bytes = 0
   firstMs: number | null = null
@@ -81,8 +80,7 @@ export class OpenRange {
 
   /** Keeps a record that cannot be a line as a file of its own in the same commit. */
   quarantine(part: string, ordinal: number, bytes: Uint8Array): void {
-    const folder = joinPath(POISON, parsePath(part))
-    this.#quarantined.push({ path: joinPath(folder, ordinalDigits(ordinal)), bytes })
+    this.#quarantined.push({ part, ordinal, bytes })
     this.records++
     this.bytes += bytes.length
   }
@@ -111,16 +109,32 @@ export class OpenRange {
     return { ...this.#stored, ...Object.fromEntries(held) }
   }
 
-  /** One file a part: `/<part>/<from>-<to>.ndjson`, and what was put aside. */
-  files(): RangeFile[] {
+  /** Parts whose ordinals begin here: met for the first time, or made again and begun anew. */
+  begun(): { readonly part: string; readonly identity: string | null }[] {
+    return [...this.#parts].flatMap(([part, { range, begins }]) => {
+      const { ordinal, identity } = parsePosition(begins)
+      const goesOn = range.from !== null && parsePosition(range.from).ordinal <= ordinal
+      return goesOn ? [] : [{ part, identity }]
+    })
+  }
+
+  /**
+   * One file a part: `/<folder>/<from>-<to>.ndjson`, and what was put aside.
+   * @param folders by part; a part without one has a folder of its own name
+   */
+  files(folders: Readonly<Record<string, string>>): RangeFile[] {
+    const folderOf = (part: string): Path => parsePath(folders[part] ?? part)
     const files = [...this.#parts].flatMap(([name, part]) => {
       if (part.records === 0) return []
       const from = ordinalDigits(parsePosition(part.begins).ordinal)
       const to = ordinalDigits(parsePosition(part.range.to).ordinal)
-      const path = joinPath(parsePath(name), `${from}-${to}.ndjson`)
+      const path = joinPath(folderOf(name), `${from}-${to}.ndjson`)
       return [{ path, bytes: part.lines.bytes() }]
     })
-    return [...files, ...this.#quarantined]
+    const aside = this.#quarantined.map(({ part, ordinal, bytes }) => {
+      return { path: joinPath(poisonFolder(folderOf(part)), ordinalDigits(ordinal)), bytes }
+    })
+    return [...files, ...aside]
   }
 
   #part(name: string, begins: string): OpenPart {

@@ -56,7 +56,7 @@ export class Stage {
     for (let attempt = 0; ; attempt++) {
       const changed = await this.#change(project, commit, guard, { ...guard, n: guard.n + 1 }, run)
       if (changed === guard) return
-      if (changed.state !== 'open') throw notOpen(commit)
+      if (changed.state !== 'open') throw closed(commit)
       guard = changed
       await this.#guests.clock.sleep(backoffMs(BACKOFF, attempt, this.#guests.random))
     }
@@ -91,7 +91,7 @@ export class Stage {
     const key = { project, commit_key: commitKey(commit), row: GUARD }
     const stored = await this.#tables.get(RUNS, key, { serial: true })
     const guard = stored ? guardOf(stored) : await this.#change(project, commit, undefined, first)
-    if (open && guard.state !== 'open') throw notOpen(commit)
+    if (open && guard.state !== 'open') throw closed(commit)
     return guard
   }
 
@@ -133,6 +133,14 @@ function guardOf(row: RowOf<typeof RUNS>): Guard {
     n: row.n ?? 0,
     base: row.base ? (row.base as TreeRef) : null,
   }
+}
+
+/** It may still stand open in the log: then its finish is under way, or was refused. */
+function closed(commit: CommitKey): VarveError {
+  return new VarveError(
+    'NOT_OPEN',
+    `cannot write to "${commitKey(commit)}": its finish has begun; if that was refused, delete it`,
+  )
 }
 
 export function notOpen(commit: CommitKey): VarveError {

@@ -4,6 +4,7 @@ import { VarveError } from '../../src/base/errors.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { EgressHost } from '../../src/egress/host.ts'
 import { readEgressDocument } from '../../src/egress/spec.ts'
+import type { EgressProgress } from '../../src/model/entities.ts'
 import type { Versions } from '../../src/versions/versions.ts'
 import { PROJECT, makeWorld } from '../spouts/world.ts'
 import type { World } from '../spouts/world.ts'
@@ -205,4 +206,48 @@ test('a sink that will never take it pauses the egress with its words', async ()
     return found?.state === 'paused' && found
   })
   expect(paused.cause).toBe('the topic forbids it')
+})
+
+test('two hosts on one egress: none lost, repeats under the same ids, progress never falls', async () => {
+  const { world, sink, putEgress, start, delivered, row } = await bench(4)
+  const values = Array.from({ length: 60 }, (_, i) => `v${i}`)
+  const commits: string[] = []
+  const put = async (from: number): Promise<void> => {
+    const text = values.slice(from, from + 20).map((value) => `${value}\n`)
+    commits.push(await world.put('results', { [`part-${from}`]: text.join('') }))
+  }
+  await put(0)
+  await putEgress()
+  // The first batches are written only when both hosts hold one: both send the same records.
+  let waiting = 0
+  const gate = new AbortController()
+  sink.before = async () => {
+    if (++waiting === 2) gate.abort()
+    await systemClock.sleep(60_000, gate.signal)
+  }
+  start()
+  start()
+  await put(20)
+  await put(40)
+  await delivered(commits.at(-1) as string)
+  expect(sink.distinct).toEqual(values)
+  const valueOf = new Map<string, string>()
+  for (const { id, value } of sink.written)
+    expect(valueOf.get(id) ?? valueOf.set(id, value).get(id)).toBe(value)
+  expect(valueOf.size).toBe(values.length)
+  expect(sink.written.length).toBeGreaterThan(values.length)
+  expect((await row())?.deliveredRecords).toBe(values.length)
+  // Every step the log took continues the one before it.
+  const stop = new AbortController()
+  const last = await world.versions.watermark(PROJECT)
+  const steps: EgressProgress[] = []
+  for await (const { seq, decision } of world.versions.follow(PROJECT, 0, stop.signal)) {
+    for (const fact of 'yes' in decision ? decision.yes : [])
+      if (fact.f === 'egress.delivered' && fact.egress.progress) steps.push(fact.egress.progress)
+    if (seq >= last) break
+  }
+  const place = ({ commit, records }: EgressProgress): number =>
+    commits.indexOf(commit) * 1_000 + records
+  expect(steps.map(place)).toEqual(steps.map(place).toSorted((a, b) => a - b))
+  expect(steps.filter(({ done }) => done).map(({ commit }) => commit)).toEqual(commits)
 })

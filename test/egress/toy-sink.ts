@@ -10,6 +10,8 @@ export class ToySink {
   commits = 0
   /** Asked before each write; a trouble is given instead of writing. */
   refuse: (write: number) => Trouble | null = () => null
+  /** Waited for before each write. */
+  before: () => Promise<void> = async () => {}
   #writes = 0
 
   connector(): Connector {
@@ -26,6 +28,7 @@ export class ToySink {
             return { at: { length: this.written.length } }
           },
           write: async ({ records }) => {
+            await this.before()
             const trouble = this.refuse(this.#writes++)
             if (trouble) return trouble
             for (const { id, value } of records)

@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import fc from 'fast-check'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test } from 'vitest'
 
 import { deferred } from '../../src/base/async.ts'
 import { TOPICS } from '../../src/bus/bus.ts'
@@ -15,7 +16,11 @@ afterEach(async () => {
 })
 
 /** One after another, alternating, so that each writer finds the other's blocks. */
-test('two writers at once lose nothing and decide nothing twice', async () => {
+test('two writers at once lose nothing, decide nothing twice and never give up', async () => {
+  const gaveUp: unknown[] = []
+  const hear = (what: unknown): void => void gaveUp.push(what)
+  subscribe('varve:log:stopped', hear)
+  onTestFinished(() => void unsubscribe('varve:log:stopped', hear))
   const p = world.process()
   const q = world.process({ bus: world.newBus() })
   const id = world.nextId()
@@ -31,6 +36,7 @@ test('two writers at once lose nothing and decide nothing twice', async () => {
   expect(entries.findLast(({ decision }) => 'yes' in decision)?.decision).toEqual({
     yes: [{ key: 'a', value: 20 }],
   })
+  expect(gaveUp).toEqual([])
 })
 
 for (const fate of ['lost', 'done-unanswered', 'late'] satisfies Fate[])

@@ -42,6 +42,30 @@ test('a long poll answers when the commit ends, and as it is when the time is ov
   expect(await waiting).toMatchObject({ id: open.id, state: 'finished', files: 1 })
 })
 
+test('deleting the open commit of a branch, asked twice under one key, is answered twice the same', async () => {
+  const branch = { project, repo: 'waits', branch: 'empty' }
+  const start = () =>
+    world.client.call('POST /projects/:project/repos/:repo/branches/:branch/commits', {
+      params: branch,
+      body: {},
+    })
+  const { id } = await start()
+  const idempotencyKey = world.ids()
+  const params = { project, repo: 'waits', ref: 'empty' }
+  const remove = (key: string = world.ids()) =>
+    world.client.call('DELETE /projects/:project/repos/:repo/commits/:ref', {
+      params,
+      idempotencyKey: key,
+    })
+  const answer = await remove(idempotencyKey)
+  expect(answer).toMatchObject({ id, state: 'stopped', cause: { code: 'STOPPED' } })
+  expect(await remove(idempotencyKey)).toEqual(answer)
+  const next = await start()
+  expect(await remove(idempotencyKey)).toEqual(answer)
+  expect(await remove()).toMatchObject({ id: next.id, state: 'stopped' })
+  await expect(remove()).rejects.toMatchObject({ code: 'NOT_FOUND_COMMIT' })
+})
+
 test('events come as they happen and go on after the last one seen, none twice and none missing', async () => {
   const all: string[] = []
   const stop = new AbortController()

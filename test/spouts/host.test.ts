@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { VarveError } from '../../src/base/errors.ts'
 import { seededRandom } from '../../src/base/random.ts'
+import type { SpoutPut } from '../../src/model/ops.ts'
 import { SpoutHost } from '../../src/spouts/host.ts'
 import { readSpoutDocument } from '../../src/spouts/spec.ts'
 import type { Versions } from '../../src/versions/versions.ts'
@@ -236,4 +237,116 @@ test('a paused spout reads nothing, and goes on when it may', async () => {
   expect(feed.opened.length).toBe(opened)
   await world.propose({ op: 'spout.set', name: 'orders', state: 'running', cause: null })
   await world.until(async () => (await position(world, 'orders/0')) === '2@one')
+})
+
+/** Puts a spout of this name on the same branch, over a feed of its own. */
+function spoutNamed(name: string, feed: ToyFeed): SpoutPut {
+  const source = { [name]: {} }
+  const document = { spout: { name }, source, target: 'orders@master', commit: { idleMs: 15 } }
+  return readSpoutDocument(document, [{ ...feed.connector(), name }])
+}
+
+test('a source made again and read by another spout has a folder of its own; the old files stay', async () => {
+  const feed = new ToyFeed()
+  feed.push('orders/0', 'a', 'b')
+  const { world, stop } = await running(feed)
+  await world.until(async () => (await position(world, 'orders/0')) === '2@one')
+  await stop()
+  const again = new ToyFeed()
+  again.identity = 'two+words/and more'
+  again.push('orders/0', 'A', 'B')
+  await world.propose({ op: 'spout.put', spout: spoutNamed('second', again) })
+  const serve = (): (() => Promise<void>) => {
+    const connectors = [feed.connector(), { ...again.connector(), name: 'second' }]
+    const { versions } = world
+    const clock = systemClock
+    const host = new SpoutHost({ versions, connectors, clock, random: seededRandom(2) })
+    const end = new AbortController()
+    const done = host.run(end.signal)
+    return async () => {
+      end.abort()
+      await done
+    }
+  }
+  const stopFirst = serve()
+  const at = async (name: string): Promise<string | undefined> =>
+    (await world.versions.spout(PROJECT, name))?.positions['orders/0']
+  await world.until(async () => (await at('second'))?.startsWith('2@two'))
+  await stopFirst()
+  // Each goes on in its own folder, in another host and after it was put anew.
+  await world.propose({ op: 'spout.put', spout: spoutNamed('second', again) })
+  feed.push('orders/0', 'c')
+  again.push('orders/0', 'C')
+  undo.push(serve())
+  await world.until(async () => (await at('second'))?.startsWith('3@two'))
+  await world.until(async () => (await at('orders'))?.startsWith('3@one'))
+  expect(await world.files('orders')).toEqual({
+    'orders/0/00000000000000000000-00000000000000000002.ndjson': 'a\nb\n',
+    'orders/0/00000000000000000002-00000000000000000003.ndjson': 'c\n',
+    'orders/0@twowords/00000000000000000000-00000000000000000002.ndjson': 'A\nB\n',
+    'orders/0@twowords/00000000000000000002-00000000000000000003.ndjson': 'C\n',
+  })
+})
+
+test('a source that begins anew under one spout goes on in another folder', async () => {
+  const feed = new ToyFeed()
+  feed.push('orders/0', 'a', 'b')
+  const { world } = await running(feed, { gap: 'accept' })
+  await world.until(async () => (await position(world, 'orders/0')) === '2@one')
+  feed.identity = 'two'
+  feed.parts.set('orders/0', ['A'])
+  feed.trouble = { kind: 'gap', part: 'orders/0', text: 'made again', from: '2@one', to: '0@two' }
+  await world.until(async () => (await position(world, 'orders/0')) === '1@two')
+  feed.push('orders/0', 'B')
+  await world.until(async () => (await position(world, 'orders/0')) === '2@two')
+  expect(await world.files('orders')).toEqual({
+    'orders/0/00000000000000000000-00000000000000000002.ndjson': 'a\nb\n',
+    'orders/0@two/00000000000000000000-00000000000000000001.ndjson': 'A\n',
+    'orders/0@two/00000000000000000001-00000000000000000002.ndjson': 'B\n',
+  })
+})
+
+test('spouts that meet the same part at once never share its folder', async () => {
+  const feeds = ['one', 'two', 'three'].map((identity) => {
+    const feed = new ToyFeed()
+    feed.identity = identity
+    feed.push('orders/0', identity)
+    return { identity, feed }
+  })
+  const world = await makeWorld()
+  undo.push(() => world.close())
+  for (const { identity, feed } of feeds)
+    await world.propose({ op: 'spout.put', spout: spoutNamed(identity, feed) })
+  // Each commit begins only when all three have looked at the same, empty head.
+  let looking = 0
+  const gate = new AbortController()
+  const versions = new Proxy(world.versions, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (name !== 'commitFiles') return typeof value === 'function' ? value.bind(target) : value
+      return async (...args: Parameters<Versions['commitFiles']>) => {
+        if (++looking === feeds.length) gate.abort()
+        await systemClock.sleep(60_000, gate.signal)
+        return target.commitFiles(...args)
+      }
+    },
+  })
+  const host = new SpoutHost({
+    versions,
+    connectors: feeds.map(({ identity, feed }) => ({ ...feed.connector(), name: identity })),
+    clock: systemClock,
+    random: seededRandom(3),
+  })
+  const end = new AbortController()
+  const done = host.run(end.signal)
+  undo.push(async () => {
+    end.abort()
+    await done
+  })
+  for (const { identity } of feeds)
+    await world.until(
+      async () => (await world.versions.spout(PROJECT, identity))?.positions['orders/0'],
+    )
+  const files = Object.entries(await world.files('orders'))
+  expect(files.map(([, text]) => text).toSorted()).toEqual(['one\n', 'three\n', 'two\n'])
 })

@@ -200,6 +200,20 @@ test('a commit that cannot be finished any more is given up, and the branch is f
   expect((await v.branch('default', at('a')))?.head?.id).toBe(next.id)
 })
 
+test('who was writing when a commit was given up is refused, not told it is safe', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  const request = core.request()
+  await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
+  const key = { ...at('a'), id: request.id }
+  const writing = v.stageFiles('default', key, async (writer) => {
+    await writer.put(parseFilePath('f'), utf8('1'))
+    await v.abandonCommit('default', key, core.request())
+  })
+  await expect(writing).rejects.toMatchObject({ code: 'NOT_OPEN' })
+})
+
 test('finishing and giving up at once: one of them, for all who asked', async () => {
   const core = await open()
   const { versions: v } = core

@@ -31,6 +31,12 @@ export function concernsCommit(entry: VersionEntry, key: CommitKey): boolean {
   return entry.decision.yes.some((fact) => 'commit' in fact && commitKey(fact.commit) === wanted)
 }
 
+function stoppedIn({ decision }: VersionEntry): Commit | undefined {
+  for (const fact of 'yes' in decision ? decision.yes : [])
+    if (fact.f === 'commit.failed') return fact.commit
+  return undefined
+}
+
 export function commitHandlers({ versions, tails }: Context): Commits {
   const view = (row: Commit): ReturnType<typeof commitView> => commitView(versions, row)
 
@@ -94,8 +100,11 @@ export function commitHandlers({ versions, tails }: Context): Commits {
     },
 
     'DELETE /projects/:project/repos/:repo/commits/:ref': async ({ params, request }) => {
-      const row = await openOrNamed(params.project, params.repo, params.ref)
-      return view(await versions.abandonCommit(params.project, row, request))
+      const { project, repo, ref } = params
+      // Asked again, a branch would mean another commit than it meant the first time.
+      const before = await versions.decisionOf(project, request.id)
+      const row = (before && stoppedIn(before)) ?? (await openOrNamed(project, repo, ref))
+      return view(await versions.abandonCommit(project, row, request))
     },
 
     'GET /projects/:project/repos/:repo/commits/:ref/wait': async ({ params, query, signal }) => {

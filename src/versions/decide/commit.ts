@@ -69,7 +69,8 @@ function checkFeed(
     }
   const positions = { ...spout.positions }
   for (const [part, { to }] of Object.entries(feed.ranges)) positions[part] = to
-  return { spout: { ...spout, positions } }
+  if (!feed.folders) return { spout: { ...spout, positions } }
+  return { spout: { ...spout, positions, folders: { ...spout.folders, ...feed.folders } } }
 }
 
 export function openCommit(

@@ -29,6 +29,7 @@ export function putSpout(tx: Transaction, op: Extract<Op, { op: 'spout.put' }>):
     cause: before?.cause ?? null,
     epoch: before?.epoch ?? 0,
     positions: before?.positions ?? {},
+    ...(before?.folders && { folders: before.folders }),
     updatedAtMs: tx.at.atMs,
   }
   tx.record({ f: 'spout.put', spout })

@@ -1,0 +1,143 @@
+// Runs one runner for each row of one kind that the log says is running, in every project. Invariants:
+// - what runs follows the log: rows as they are first, then each entry's changes of them, in order;
+// - a row has one runner at a time; the old one has stopped before the next begins;
+// - trouble of the world (a VarveError) is waited out; what contradicts itself ends it all, loudly.
+// Two of these over one log are two runners for a row: the log takes each step of theirs once.
+
+import type { Clock } from '../base/clock.ts'
+import { VarveError } from '../base/errors.ts'
+import type { Fact } from '../model/ops.ts'
+import type { Versions } from './versions.ts'
+
+export interface RowRunner {
+  /** Until the signal, or there is no more to do. A rejection is a contradiction, never the world's. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+export interface RunnableRow {
+  readonly name: string
+  readonly state: 'running' | 'paused'
+}
+
+/** A kind of row, and what runs for one. */
+export interface RowKind<Row extends RunnableRow, Runner extends RowRunner> {
+  rows(project: string): AsyncIterable<Row>
+  /** What a fact says of a row of this kind, if it does. */
+  changeOf(fact: Fact): { readonly row: Row; readonly deleted: boolean } | undefined
+  /** What of a row, when it changes, needs its runner to begin anew. */
+  keyOf(row: Row): string
+  runnerOf(project: string, row: Row): Runner
+}
+
+interface Running<Runner> {
+  readonly key: string
+  readonly runner: Runner
+  readonly stop: AbortController
+  readonly done: Promise<void>
+}
+
+const NEW_PROJECTS_EVERY_MS = 1_000
+const AGAIN_AFTER_MS = 500
+
+export class RowRunners<Row extends RunnableRow, Runner extends RowRunner> {
+  readonly #versions: Versions
+  readonly #clock: Clock
+  readonly #kind: RowKind<Row, Runner>
+  readonly #heard: (project: string, fact: Fact) => void
+  /** By project, then by the row's name. */
+  readonly #running = new Map<string, Map<string, Running<Runner>>>()
+  readonly #failures: unknown[] = []
+  readonly #ended = new AbortController()
+
+  /** @param options.heard told of every fact that is no change of such a row, in order */
+  constructor(options: {
+    readonly versions: Versions
+    readonly clock: Clock
+    readonly kind: RowKind<Row, Runner>
+    readonly heard?: (project: string, fact: Fact) => void
+  }) {
+    this.#versions = options.versions
+    this.#clock = options.clock
+    this.#kind = options.kind
+    this.#heard = options.heard ?? (() => undefined)
+  }
+
+  /** Until the signal: resolves when every runner has stopped. @throws what contradicted itself */
+  async run(signal: AbortSignal): Promise<void> {
+    const projects = new Map<string, Promise<void>>()
+    const until = AbortSignal.any([signal, this.#ended.signal])
+    while (!until.aborted) {
+      try {
+        for await (const { name } of this.#versions.projects())
+          if (!projects.has(name)) projects.set(name, this.#project(name, until).catch(this.#fail))
+      } catch (error) {
+        if (!(error instanceof VarveError)) throw error
+      }
+      await this.#clock.sleep(NEW_PROJECTS_EVERY_MS, until)
+    }
+    await Promise.all(projects.values())
+    if (this.#failures.length > 0) throw this.#failures[0]
+  }
+
+  runner(project: string, name: string): Runner | undefined {
+    return this.#running.get(project)?.get(name)?.runner
+  }
+
+  *runners(project: string): Iterable<Runner> {
+    for (const { runner } of this.#running.get(project)?.values() ?? []) yield runner
+  }
+
+  readonly #fail = (error: unknown): void => {
+    this.#failures.push(error)
+    this.#ended.abort()
+  }
+
+  async #project(project: string, signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) await this.#follow(project, signal)
+    } finally {
+      const names = [...(this.#running.get(project)?.keys() ?? [])]
+      await Promise.all(names.map((name) => this.#stop(project, name)))
+    }
+  }
+
+  /** All rows as they are, then every change of them; ends when the log cannot be read for a while. */
+  async #follow(project: string, signal: AbortSignal): Promise<void> {
+    try {
+      const seq = await this.#versions.watermark(project)
+      for await (const row of this.#kind.rows(project)) await this.#reconcile(project, row, false)
+      for await (const { decision } of this.#versions.follow(project, seq, signal)) {
+        for (const fact of 'yes' in decision ? decision.yes : []) {
+          const change = this.#kind.changeOf(fact)
+          if (change) await this.#reconcile(project, change.row, change.deleted)
+          else this.#heard(project, fact)
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof VarveError)) throw error
+      await this.#clock.sleep(AGAIN_AFTER_MS, signal)
+    }
+  }
+
+  /** Makes what runs be what the row says. */
+  async #reconcile(project: string, row: Row, deleted: boolean): Promise<void> {
+    const key = this.#kind.keyOf(row)
+    const mine = this.#running.get(project) ?? new Map<string, Running<Runner>>()
+    this.#running.set(project, mine)
+    if (!deleted && mine.get(row.name)?.key === key) return
+    await this.#stop(project, row.name)
+    if (deleted || row.state !== 'running') return
+    const stop = new AbortController()
+    const runner = this.#kind.runnerOf(project, row)
+    const done = runner.run(stop.signal).catch(this.#fail)
+    mine.set(row.name, { key, runner, stop, done })
+  }
+
+  async #stop(project: string, name: string): Promise<void> {
+    const running = this.#running.get(project)?.get(name)
+    if (!running) return
+    running.stop.abort()
+    await running.done
+    this.#running.get(project)?.delete(name)
+  }
+}
