@@ -21,6 +21,7 @@ export interface EntryRef {
   readonly seq: number
   readonly id: Id
   readonly atMs: number
+  readonly issuedAtMs?: number
   readonly blob: { readonly key: string; readonly hash: string; readonly sizeBytes: number }
 }
 
@@ -53,6 +54,7 @@ export function encodeEntry<Fact>(
     seq: entry.seq,
     id: entry.id,
     atMs: entry.atMs,
+    ...(entry.issuedAtMs === undefined ? {} : { issuedAtMs: entry.issuedAtMs }),
     blob: { key, hash: toHex(hash(bytes)), sizeBytes: bytes.length },
   }
   return { entry, bytes, blockBytes: utf8(JSON.stringify(ref)), blob: { key, bytes } }

@@ -279,6 +279,7 @@ export class Lane<Op, Fact, State, Prepared> {
       seq: at.seq,
       id: proposal.id,
       atMs: at.atMs,
+      ...(issuedAtMs > at.atMs ? { issuedAtMs } : {}),
       principal: proposal.principal,
       cause: proposal.cause,
       fingerprint: proposal.fingerprint,
@@ -372,7 +373,7 @@ export class Lane<Op, Fact, State, Prepared> {
     }
     this.#head = next
     for (const { item, encoded: one } of block) {
-      this.#loader.ids.add(one.entry.id, one.entry.seq, one.entry.atMs)
+      this.#loader.addId(one.entry)
       this.#open.delete(item.proposal.id)
     }
     this.#loader.dropIds(encoded.at(-1)?.entry.atMs ?? 0)

@@ -11,11 +11,10 @@
 
 import { assert } from '../base/assert.ts'
 import type { Random } from '../base/random.ts'
-import type { Id } from '../model/id.ts'
 import { say } from './diagnostics.ts'
 import { Fold } from './fold.ts'
 import type { Head, Journal } from './journal.ts'
-import type { Machine } from './machine.ts'
+import type { Entry, Machine } from './machine.ts'
 import { RecentIds } from './recent-ids.ts'
 import type { Snapshots } from './snapshots.ts'
 import { HORIZON_MS } from './time.ts'
@@ -40,6 +39,9 @@ export interface Loaded<Fact, State> {
   readonly sinceBytes: number
 }
 
+/** What is kept of an entry to know its id again. */
+type Decided = Pick<Entry<unknown>, 'id' | 'seq' | 'atMs' | 'issuedAtMs'>
+
 export class Loader<Fact, State> {
   readonly #o: LoaderOptions<Fact, State>
   #ids: RecentIds
@@ -54,6 +56,10 @@ export class Loader<Fact, State> {
   /** To ask, and to add those of blocks as they are appended. Another one after each reading. */
   get ids(): RecentIds {
     return this.#ids
+  }
+
+  addId({ id, seq, atMs, issuedAtMs = 0 }: Decided): void {
+    this.#ids.add(id, seq, atMs, Math.max(atMs, issuedAtMs))
   }
 
   /** Lets go of ids that may come no more when log time is `atMs`. */
@@ -100,8 +106,7 @@ export class Loader<Fact, State> {
     for await (const block of journal.blocksFrom(from, head.seq)) {
       for (const entry of await journal.entries(block)) {
         fold.apply(entry, this.nthNewestMs(entry.seq))
-        if (this.#ids.size === 0 || entry.seq >= this.#ids.nextSeq)
-          this.#ids.add(entry.id, entry.seq, entry.atMs)
+        if (this.#ids.size === 0 || entry.seq >= this.#ids.nextSeq) this.addId(entry)
       }
       this.dropIds(fold.atMs)
       sinceBytes += block.bytes.length
@@ -110,18 +115,22 @@ export class Loader<Fact, State> {
     return { last, sinceBytes }
   }
 
-  /** Ids of entries at or before `seq`, decided at or after `sinceMs`. */
+  /**
+   * Ids of entries at or before `seq` that are kept from `sinceMs` or later. That time rises with the
+   * seqs but for the differences between clocks, for which it looks a horizon further back.
+   */
   async #readIds(seq: number, sinceMs: number): Promise<void> {
     this.#ids = this.#noIds()
-    const found: { id: Id; seq: number; atMs: number }[] = []
+    const found: Decided[] = []
     blocks: for await (const block of this.#o.journal.blocksBackwards(seq)) {
-      for (const { id, seq: at, atMs } of block.stored.toReversed()) {
-        if (at > seq) continue
-        if (atMs < sinceMs || found.length >= this.#o.keptIds) break blocks
-        found.push({ id, seq: at, atMs })
+      for (const one of block.stored.toReversed()) {
+        if (one.seq > seq) continue
+        const keptMs = Math.max(one.atMs, one.issuedAtMs ?? 0)
+        if (keptMs < sinceMs - HORIZON_MS || found.length >= this.#o.keptIds) break blocks
+        found.push(one)
       }
     }
-    for (const one of found.reverse()) this.#ids.add(one.id, one.seq, one.atMs)
+    for (const one of found.reverse()) this.addId(one)
   }
 
   #noIds(): RecentIds {

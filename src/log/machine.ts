@@ -36,6 +36,11 @@ export interface Entry<Fact> {
   readonly id: Id
   /** Log time: never falls; seq is the order. */
   readonly atMs: number
+  /**
+   * The newest stamp of its proposal, where that is later than `atMs`: the writer's clock was behind.
+   * Copies of the proposal bear stamps about as late, so its id is kept from then on.
+   */
+  readonly issuedAtMs?: number
   readonly principal: string
   readonly cause: Id | null
   readonly fingerprint: string

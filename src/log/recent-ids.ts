@@ -1,7 +1,7 @@
 // The ids decided lately, in typed arrays: 2^21 of them take about 72 MB instead of 400.
 //
-// Entries are dense and each decides one id, so slot `seq mod capacity` of a ring holds an id and its
-// decision time, and a table of linear probes leads from an id to its slot. Invariants: the ring
+// Entries are dense and each decides one id, so slot `seq mod capacity` of a ring holds an id, its
+// decision time and the time it is kept from, and a table of linear probes leads from an id to its slot. Invariants: the ring
 // holds exactly the seqs [first, next); the table holds exactly their slots, each reachable from its
 // home without meeting an empty cell.
 
@@ -19,6 +19,7 @@ export class RecentIds {
   #capacity = FIRST_CAPACITY
   #words = new Uint32Array(FIRST_CAPACITY * WORDS)
   #times = new Float64Array(FIRST_CAPACITY)
+  #kept = new Float64Array(FIRST_CAPACITY)
   /** Slot + 1; 0: empty. Twice the capacity. */
   #table = new Uint32Array(FIRST_CAPACITY * 2)
   #first = 1
@@ -64,8 +65,8 @@ export class RecentIds {
     return this.#times[seq & (this.#capacity - 1)]
   }
 
-  /** Seqs come dense and rising; the first one may be any. */
-  add(id: Id, seq: number, atMs: number): void {
+  /** Seqs come dense and rising; the first one may be any. `keptMs`: what `dropBefore` goes by. */
+  add(id: Id, seq: number, atMs: number, keptMs: number = atMs): void {
     if (this.size === 0) this.#first = this.#next = seq
     assert(seq === this.#next, () => `id of seq ${seq} after ${this.#next - 1}`)
     if (this.size === this.#capacity) {
@@ -76,13 +77,14 @@ export class RecentIds {
     const [a, b, c, d] = words(id)
     this.#words.set([a, b, c, d], slot * WORDS)
     this.#times[slot] = atMs
+    this.#kept[slot] = keptMs
     this.#next = seq + 1
     this.#link(slot)
   }
 
-  /** Lets go of those decided before `ms`. */
+  /** Lets go of those kept from before `ms`, up to the first that is not. */
   dropBefore(ms: number): void {
-    while (this.size > 0 && (this.#times[this.#first & (this.#capacity - 1)] as number) < ms)
+    while (this.size > 0 && (this.#kept[this.#first & (this.#capacity - 1)] as number) < ms)
       this.#dropFirst()
   }
 
@@ -132,16 +134,19 @@ export class RecentIds {
   }
 
   #grow(): void {
-    const [words, times, mask] = [this.#words, this.#times, this.#capacity - 1]
+    const [words, times, kept] = [this.#words, this.#times, this.#kept]
+    const mask = this.#capacity - 1
     this.#capacity *= 2
     this.#words = new Uint32Array(this.#capacity * WORDS)
     this.#times = new Float64Array(this.#capacity)
+    this.#kept = new Float64Array(this.#capacity)
     this.#table = new Uint32Array(this.#capacity * 2)
     for (let seq = this.#first; seq < this.#next; seq++) {
       const from = (seq & mask) * WORDS
       const slot = seq & (this.#capacity - 1)
       this.#words.set(words.subarray(from, from + WORDS), slot * WORDS)
       this.#times[slot] = times[seq & mask] as number
+      this.#kept[slot] = kept[seq & mask] as number
       this.#link(slot)
     }
   }

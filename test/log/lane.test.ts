@@ -162,6 +162,29 @@ test('log time follows neither a clock that is ahead nor one that is behind', as
   expect(second!.atMs).toBe(first!.atMs)
 })
 
+test.each([
+  ['the lane that decided it', false],
+  ['a lane that begins after it', true],
+])('what a writer an hour behind decided is still known, to %s', async (_who, again) => {
+  const hourBehind = { ...clockOf(world), nowMs: () => world.clock.nowMs() - 3_600_000 }
+  const p = world.process({ lane: { clock: hourBehind } })
+  const request = p.proposal({ ops: [{ op: 'add', key: 'a', by: 1 }] })
+  expect(codeOf(await p.client.propose(request, 10_000))).toBe('yes')
+  const copy = { ...request, issuedAtMs: world.clock.nowMs() }
+  await p.stop()
+  // Log time leaps to the present with the first entry of a writer whose clock is right.
+  let q = world.process({ lane: { snapshotMinBytes: 1 } })
+  await q.add('b')
+  await q.add('b')
+  if (again) {
+    await q.stop()
+    q = world.process()
+  }
+  await world.bus.publish(TOPICS.proposals, [encodeSent({ kind: 'propose', proposal: copy })])
+  await q.add('b')
+  expect((await world.check()).length).toBe(4)
+})
+
 test('blocks keep to buckets, and big entries go to blobs', async () => {
   const p = world.process()
   for (let round = 0; round < 3; round++)

@@ -5,13 +5,15 @@
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { Applied } from '../../api/apply.ts'
-import { VarveError } from '../../base/errors.ts'
+import { VarveError, isVarveError } from '../../base/errors.ts'
 import type { Id } from '../../model/id.ts'
 import type { Op } from '../../model/ops.ts'
+import { refuseSpec } from '../../model/spec-fields.ts'
 import { parsePipelineDocument } from '../../model/spec-pipeline.ts'
+import type { PipelineSpec } from '../../model/spec-pipeline.ts'
 import type { Request } from '../../versions/versions.ts'
 import type { Handlers } from '../call.ts'
-import type { Context } from '../context.ts'
+import type { Context, StreamDocuments } from '../context.ts'
 import type { SpecDocument } from '../documents.ts'
 import { readDocuments } from '../documents.ts'
 
@@ -59,11 +61,15 @@ function readStep(context: Context, project: string, document: SpecDocument): St
 }
 
 function pipelineStep(
-  { versions, pipelines }: Context,
+  { versions, pipelines, documents }: Context,
   project: string,
   document: SpecDocument,
 ): Step {
-  const spec = document.parse(parsePipelineDocument)
+  const spec = document.parse((value) => {
+    const parsed = parsePipelineDocument(value)
+    checkEgress(documents, parsed)
+    return parsed
+  })
   const { name } = spec.pipeline
   const kind = 'pipeline'
   return {
@@ -81,6 +87,20 @@ function pipelineStep(
       const same = before?.version === after.version
       return { kind, name, action: before ? (same ? 'none' : 'update') : 'create', plan: null }
     },
+  }
+}
+
+/** `egress:` in a pipeline is held to what a document of its own is; refusals point into the pipeline. */
+function checkEgress(documents: StreamDocuments, spec: PipelineSpec): void {
+  if (!spec.egress) return
+  const { name } = spec.pipeline
+  try {
+    documents.egressPut({ egress: { name }, from: `${name}@${spec.outputBranch}`, ...spec.egress })
+  } catch (error) {
+    if (!isVarveError(error, 'INVALID_SPEC')) throw error
+    const pointer = error.details?.['pointer']
+    if (typeof pointer !== 'string') throw error
+    refuseSpec(`/egress${pointer}`, error.message)
   }
 }
 
