@@ -1,6 +1,9 @@
 // Lines appended to one file that a person can watch with `tail -f`. Exactly once: the length after
-// each commit is what the log records, and opening cuts the file back to it.
+// each commit is what the log records, and opening cuts the file back to it. Writes go to the place
+// they belong to, never to whatever is the end: of two sinks on one file both then write the same
+// bytes over each other, and one that was cut back by the other's opening notices before it says done.
 
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -26,7 +29,7 @@ export class FileSink implements Sink {
 
   async open(delivered: Coordinates | null): Promise<{ readonly at: Coordinates } | Trouble> {
     try {
-      this.#file = await open(this.#path, 'a')
+      this.#file = await open(this.#path, constants.O_RDWR | constants.O_CREAT)
       await syncFolder(dirname(this.#path))
       const { size } = await this.#file.stat()
       const wanted =
@@ -51,7 +54,8 @@ export class FileSink implements Sink {
     try {
       const bytes = Buffer.concat(batch.records.flatMap(({ value }) => [value, NEWLINE]))
       for (let at = 0; at < bytes.length;) {
-        const { bytesWritten } = await this.#opened().write(bytes, at, bytes.length - at)
+        const place = this.#lengthBytes + at
+        const { bytesWritten } = await this.#opened().write(bytes, at, bytes.length - at, place)
         at += bytesWritten
       }
       this.#lengthBytes += bytes.length
@@ -64,6 +68,12 @@ export class FileSink implements Sink {
   async commit(): Promise<{ readonly at: Coordinates } | Trouble> {
     try {
       await this.#opened().datasync()
+      const { size } = await this.#opened().stat()
+      if (size < this.#lengthBytes)
+        return {
+          kind: 'lost',
+          text: `"${this.#path}" was cut to ${size} bytes while it was written`,
+        }
       return { at: this.#coordinates() }
     } catch (error) {
       return this.#trouble(error)

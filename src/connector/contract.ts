@@ -2,12 +2,12 @@
 // out. The host owns batching, commits, retries and the policy for errors, so that a connector is
 // only about its system.
 //
-// A *part* is one ordered piece of a feed (`orders/3`: a topic's partition; `app.log`: a file); it is
-// also the folder its files get. A *position* is the next place to read in a part, as text:
-// `<ordinal>` or `<ordinal>@<identity>`. The ordinal is a decimal number that never falls within one
-// identity; the identity changes when the thing behind the name is another one (a topic deleted and
-// made again, a rotated file). Positions are kept in the commits themselves: that is what makes a
-// replayable source exactly once.
+// A *part* is one ordered piece of a feed (`orders/3`: a topic's partition; `app.log`: a file); it
+// is also the folder its files get, unless others have files there. A *position* is the next place
+// to read in a part, as text: `<ordinal>` or `<ordinal>@<identity>`. The ordinal is a decimal
+// number that never falls within one identity; the identity changes when the thing behind the name
+// is another one (a topic deleted and made again, a rotated file). Positions are kept in the
+// commits themselves: that is what makes a replayable source exactly once.
 
 /** `42` or `42@4f1c…`; see position.ts. */
 export type Position = string

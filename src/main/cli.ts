@@ -6,6 +6,8 @@ import { enableCompileCache } from 'node:module'
 // Compiled code is kept between runs (in the system's temporary folder): a command then starts in a
 // fifth of the time. It must come before what it is to cache, hence the imports below.
 enableCompileCache()
+// Writes mostly wait for the disk: four threads, the default, would let four of them wait at once.
+process.env['UV_THREADPOOL_SIZE'] ??= '16'
 const { runCli } = await import('../cli/cli.ts')
 const { addDev } = await import('./dev.ts')
 const { VERSION } = await import('./version.ts')

@@ -33,7 +33,7 @@ export interface Place {
 }
 
 export function packKey(pack: string): string {
-  return `packs/${pack.slice(0, 2)}/${pack}`
+  return `packs/${pack}`
 }
 
 export interface PackGuests {

@@ -8,6 +8,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   'one-of-10000': () => import('./one-of-10000.ts'),
 }
 
+process.env['UV_THREADPOOL_SIZE'] ??= '16' // as the product has it
+
 const args = process.argv.slice(2)
 const name = args.find((arg) => !arg.startsWith('--'))
 const load = name === undefined ? undefined : BENCHES[name]

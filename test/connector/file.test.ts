@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileSink } from '../../connectors/file/sink.ts'
 import { FileSource } from '../../connectors/file/source.ts'
+import type { SinkBatch } from '../../src/connector/mod.ts'
 import { context, readSome, sinkSuite, sourceSuite } from './kit.ts'
 
 function scratch(): { folder: string; path: string; [Symbol.dispose](): void } {
@@ -116,4 +117,31 @@ test('a sink refuses a file that is shorter than what was delivered', async () =
   const sink = new FileSink({ path: at.path })
   expect(await sink.open({ lengthBytes: 10 })).toMatchObject({ kind: 'fatal' })
   await sink.close()
+})
+
+test('two sinks on one file write the same bytes once; one that is cut back does not say done', async () => {
+  using at = scratch()
+  const a = new FileSink({ path: at.path })
+  const b = new FileSink({ path: at.path })
+  const batch = (...values: string[]): SinkBatch => ({
+    commit: 'c',
+    records: values.map((value) => ({ id: value, value: Buffer.from(value) })),
+  })
+  await a.open(null)
+  await b.open(null)
+  await a.write(batch('1', '2'))
+  await b.write(batch('1', '2'))
+  expect(await a.commit()).toMatchObject({ at: { lengthBytes: 4 } })
+  await a.write(batch('3'))
+  expect(readFileSync(at.path, 'utf8')).toBe('1\n2\n3\n')
+  // The other one lost the race and opens where the first stood: what that wrote since is gone.
+  await b.close()
+  const again = new FileSink({ path: at.path })
+  await again.open({ lengthBytes: 4 })
+  expect(await a.commit()).toMatchObject({ kind: 'lost' })
+  await again.write(batch('3'))
+  expect(await again.commit()).toMatchObject({ at: { lengthBytes: 6 } })
+  expect(readFileSync(at.path, 'utf8')).toBe('1\n2\n3\n')
+  await a.close()
+  await again.close()
 })

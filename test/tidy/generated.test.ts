@@ -2,12 +2,16 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { errorsPage } from '../../scripts/generate.ts'
+import { errorsPage, streamsPage } from '../../scripts/generate.ts'
 import { optionsPage } from '../../src/config/help.ts'
+
+const text = (file: string): string =>
+  readFileSync(resolve(import.meta.dirname, '../..', file), 'utf8')
 
 test.each([
   ['docs/errors.md', errorsPage],
   ['docs/options.md', optionsPage],
+  ['docs/streams.md', () => streamsPage(text('docs/streams.md'))],
 ])('tidy: %s is what the table gives', (file, page) => {
-  expect(readFileSync(resolve(import.meta.dirname, '../..', file), 'utf8')).toBe(page())
+  expect(text(file)).toBe(page())
 })
