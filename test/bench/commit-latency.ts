@@ -57,7 +57,10 @@ async function rawAppend(folder: string, forMs: number): Promise<Round> {
 
 async function filesInProcess(varve: Embedded, forMs: number, round: number): Promise<Round> {
   const repo = `files${round}`
-  await varve.versions.propose('default', [{ op: 'repo.create', name: repo }], { id: ids(), principal: PRINCIPAL })
+  await varve.versions.propose('default', [{ op: 'repo.create', name: repo }], {
+    id: ids(),
+    principal: PRINCIPAL,
+  })
   return drive(CLIENTS, forMs, (client, n) =>
     varve.versions.commitFiles(
       'default',
@@ -72,7 +75,10 @@ async function filesInProcess(varve: Embedded, forMs: number, round: number): Pr
 
 async function logOnly(varve: Embedded, forMs: number, round: number): Promise<Round> {
   const repo = `log${round}`
-  await varve.versions.propose('default', [{ op: 'repo.create', name: repo }], { id: ids(), principal: PRINCIPAL })
+  await varve.versions.propose('default', [{ op: 'repo.create', name: repo }], {
+    id: ids(),
+    principal: PRINCIPAL,
+  })
   const root = await varve.versions.objects.emptyTree()
   const change = { base: root, runs: [], root, stats: { files: 0, bytes: 0 } }
   return drive(CLIENTS, forMs, (client, n) =>
@@ -93,7 +99,10 @@ async function logOnly(varve: Embedded, forMs: number, round: number): Promise<R
 
 async function overHttp(varve: Embedded, forMs: number, round: number): Promise<Round> {
   const repo = `http${round}`
-  await varve.versions.propose('default', [{ op: 'repo.create', name: repo }], { id: ids(), principal: PRINCIPAL })
+  await varve.versions.propose('default', [{ op: 'repo.create', name: repo }], {
+    id: ids(),
+    principal: PRINCIPAL,
+  })
   const body = '.'.repeat(1000)
   return drive(8, forMs, async (client, n) => {
     const answer = await fetch(
