@@ -21,11 +21,21 @@ export interface DataFolder {
   release(): Promise<void>
 }
 
-/** @throws VarveError DATA_IN_USE when another server has it */
-export async function openDataFolder(path: string): Promise<DataFolder> {
+/** What a server makes in it, the lock aside. */
+const OURS = ['tables.sqlite', 'tables.sqlite-wal', 'tables.sqlite-shm', 'blobs', 'scratch', 'demo']
+const OUR_SECRETS = ['token', 'store.key', 'server.json']
+
+/**
+ * `fresh`: takes away what earlier servers left, once the lock is held; nothing else that lies there.
+ * @throws VarveError DATA_IN_USE when another server has it
+ */
+export async function openDataFolder(path: string, fresh = false): Promise<DataFolder> {
   const folder = resolve(path)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const lock = takeLock(join(folder, 'lock'), folder)
+  if (fresh)
+    for (const name of [...OURS, ...OUR_SECRETS])
+      await rm(join(folder, name), { recursive: true, force: true })
   const token = await secretFile(join(folder, 'token'))
   const storeKey = fromHex(await secretFile(join(folder, 'store.key')))
   const serverFile = join(folder, 'server.json')

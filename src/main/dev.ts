@@ -32,8 +32,12 @@ export function addDev(program: Command, signal: AbortSignal): void {
     const logging = startLogging({ level: options.logLevel })
     const temporary = once ? await mkdtemp(join(tmpdir(), 'varve-once-')) : undefined
     const data = temporary ?? options.data
-    if (fresh) await rm(data, { recursive: true, force: true })
-    const varve = await openEmbedded({ ...options, data, port: once ? 0 : options.port })
+    const varve = await openEmbedded({
+      ...options,
+      data,
+      fresh: fresh === true,
+      port: once ? 0 : options.port,
+    })
     try {
       const stop = new AbortController()
       const demo = withDemo || once ? await startDemo(varve, stop.signal) : undefined

@@ -47,6 +47,8 @@ const POOL = 'embedded'
 export interface EmbeddedOptions {
   /** The data folder; made when it is not there. */
   readonly data: string
+  /** Takes away what earlier servers left in it. */
+  readonly fresh?: boolean
   /** Default: loopback. */
   readonly host?: string
   /** 0: any free one. Default 7070; the next free one when it is taken. */
@@ -74,7 +76,7 @@ export interface Embedded {
 
 /** @throws VarveError DATA_IN_USE, UNAVAILABLE, DISK_FULL */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const folder = await openDataFolder(options.data)
+  const folder = await openDataFolder(options.data, options.fresh)
   const tables = await SqliteTables.open(folder.tablesFile, [
     ...LOG_TABLES,
     ...VERSIONS_TABLES,

@@ -6,12 +6,10 @@ import type { Path } from '../../src/model/path.ts'
 import { parsePath } from '../../src/model/path.ts'
 import type { TreeRef } from '../../src/model/tree-ref.ts'
 import { ObjectEngine } from '../../src/objects/engine.ts'
-import type { FileEntry } from '../../src/objects/objects.ts'
 
 export const hash = await openHash()
 export const storeKey = new Uint8Array(32).fill(7)
 export const p = (text: string): Path => parsePath(text)
-export const compute = zstdCompute
 
 export function makeEngine(
   options: { seed?: number; blob?: MemoryBlobStore; cacheBytes?: number; raw?: boolean } = {},
@@ -90,8 +88,4 @@ export async function* pieces(
     yield bytes.subarray(at, at + size)
     at += size
   }
-}
-
-export function paths(files: readonly FileEntry[]): string[] {
-  return files.map((file) => file.path)
 }
