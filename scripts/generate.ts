@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileConnector } from '../connectors/file/connector.ts'
 import { kafkaConnector } from '../connectors/kafka/connector.ts'
+import { openapi } from '../src/api/openapi.ts'
 import { optionsPage } from '../src/config/help.ts'
 import { ERRORS } from '../src/base/errors.ts'
 import type { Connector, OptionSpec } from '../src/connector/mod.ts'
@@ -70,10 +71,16 @@ function optionRow([name, spec]: readonly [string, OptionSpec], of: string): str
   return `| \`${name}\` | ${of} | ${values} | ${spec.required ? 'required' : standard} | ${spec.help} |`
 }
 
+/** schemas/openapi.json; the version is the server's when it answers, so none is written here. */
+export function openapiSchema(): string {
+  return `${JSON.stringify(openapi('0.0.0'), null, 2)}\n`
+}
+
 if (import.meta.main) {
   const root = resolve(import.meta.dirname, '..')
   writeFileSync(resolve(root, 'docs/errors.md'), errorsPage())
   writeFileSync(resolve(root, 'docs/options.md'), optionsPage())
+  writeFileSync(resolve(root, 'schemas/openapi.json'), openapiSchema())
   const streams = resolve(root, 'docs/streams.md')
   writeFileSync(streams, streamsPage(readFileSync(streams, 'utf8')))
 }

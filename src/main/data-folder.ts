@@ -31,7 +31,10 @@ const OUR_SECRETS = ['token', 'store.key', 'server.json']
  */
 export async function openDataFolder(path: string, fresh = false): Promise<DataFolder> {
   const folder = resolve(path)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: Error) => {
+    const said = `cannot use "${folder}" as the data folder: ${error.message}`
+    throw new VarveError('INVALID_OPTION', said, { cause: error })
+  })
   const lock = takeLock(join(folder, 'lock'), folder)
   if (fresh)
     for (const name of [...OURS, ...OUR_SECRETS])

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { errorsPage, streamsPage } from '../../scripts/generate.ts'
+import { errorsPage, openapiSchema, streamsPage } from '../../scripts/generate.ts'
 import { optionsPage } from '../../src/config/help.ts'
 
 const text = (file: string): string =>
@@ -11,6 +11,7 @@ const text = (file: string): string =>
 test.each([
   ['docs/errors.md', errorsPage],
   ['docs/options.md', optionsPage],
+  ['schemas/openapi.json', openapiSchema],
   ['docs/streams.md', () => streamsPage(text('docs/streams.md'))],
 ])('tidy: %s is what the table gives', (file, page) => {
   expect(text(file)).toBe(page())
