@@ -15,7 +15,7 @@ export interface Demo {
 /** Puts the demo's documents, as a person would over the API, and feeds it until the signal. */
 export async function startDemo(varve: Embedded, signal: AbortSignal): Promise<Demo> {
   const folder = join(varve.data, 'demo')
-  const paths = { metrics: join(folder, 'metrics.ndjson'), alerts: join(folder, 'alerts.ndjson') }
+  const paths = { metrics: join(folder, 'metrics'), alerts: join(folder, 'alerts.ndjson') }
   // A feed that stops only stops the demo; the server goes on.
   void writeMetrics(paths.metrics, signal).catch(() => {})
   const answer = await fetch(`${varve.url}/api/v1/projects/default/apply`, {

@@ -1,24 +1,23 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { appendFile, mkdir, truncate } from 'node:fs/promises'
+import { appendFile, mkdir } from 'node:fs/promises'
 import { loadavg } from 'node:os'
-import { dirname } from 'node:path'
+import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 const INTERVAL_MS = 250
-// Tailing needs the newest lines only; past this the file starts anew and the spout notices.
-const MAX_BYTES = 64 * 2 ** 20
+// A file for each stretch of time keeps the folders small in which its pieces lie, however long it runs.
+const FILE_MS = 300_000
 
 /**
  * The demo's feed: what this very process is doing, a JSON line every 250 ms. Real data without a
- * network: load the server and the numbers move.
+ * network: load the server and the numbers move. Files of five minutes, named by when they begin.
  */
-export async function writeMetrics(file: string, signal: AbortSignal): Promise<void> {
-  await mkdir(dirname(file), { recursive: true })
+export async function writeMetrics(folder: string, signal: AbortSignal): Promise<void> {
+  await mkdir(folder, { recursive: true })
   const lag = monitorEventLoopDelay({ resolution: 10 })
   lag.enable()
   let cpu = process.cpuUsage()
   let at = performance.now()
-  let written = 0
   let requests = 0
   const count = (): void => void requests++
   subscribe('varve:http.request', count)
@@ -38,12 +37,8 @@ export async function writeMetrics(file: string, signal: AbortSignal): Promise<v
     })}\n`
     requests = 0
     lag.reset()
-    if (written > MAX_BYTES) {
-      await truncate(file, 0)
-      written = 0
-    }
-    await appendFile(file, line)
-    written += line.length
+    const begins = new Date(Math.floor(Date.now() / FILE_MS) * FILE_MS).toISOString()
+    await appendFile(join(folder, `${begins.slice(0, 16).replace(':', '-')}.ndjson`), line)
   }
   unsubscribe('varve:http.request', count)
   lag.disable()

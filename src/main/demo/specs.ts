@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 
 export interface DemoPaths {
-  /** The file the server's metrics are written to. */
+  /** The folder the server's metrics are written to. */
   readonly metrics: string
   /** The file alerts are delivered to. */
   readonly alerts: string
@@ -15,7 +15,7 @@ export function demoSpecs(paths: DemoPaths): string {
 source:
   file: {path: ${quote(paths.metrics)}}
 target: metrics@master
-commit: {age: 1s}
+commit: {age: 2s}
 ---
 pipeline: {name: summary}
 description: one line for each stretch of metrics, with the worst of it
@@ -27,7 +27,7 @@ transform:
 pipeline: {name: alerts}
 description: says of each summary whether the server was calm or busy
 input:
-  pfs: {repo: summary, glob: "/*"}
+  pfs: {repo: summary, glob: "/*/*"}
 transform:
   cmd: [sh, ${script('alerts.sh')}]
 ---

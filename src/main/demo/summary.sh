@@ -1,6 +1,8 @@
 # One line for each stretch of metrics: the worst lag, the busiest moment, the requests in all.
 cd "${PFS_ROOT:-/pfs}" || exit 1
 for file in metrics/*/*; do
+  stretch=$(basename "$(dirname "$file")" .ndjson)
+  mkdir -p "out/$stretch"
   awk '
     function field(name,  at) {
       at = match($0, "\"" name "\":[0-9.]+")
@@ -14,5 +16,5 @@ for file in metrics/*/*; do
       printf "{\"lines\":%d,\"loop_lag_ms\":%.1f,\"cpu_percent\":%d,\"memory_mb\":%d,\"requests\":%d}\n",
         lines, lag, cpu, memory, requests
     }
-  ' "$file" > "out/$(basename "$file" .ndjson).json"
+  ' "$file" > "out/$stretch/$(basename "$file" .ndjson).json"
 done
