@@ -19,6 +19,8 @@ export interface Explanation {
     readonly pipelineVersion: number
   } | null
   readonly inputs: readonly Explanation[]
+  /** The commit that brought what a person or a spout put; null when that lies too far back. */
+  readonly brought: Explanation['commit'] | null
   readonly feed: NonNullable<CommitView['feed']>['ranges'] | null
   /** The commit set: what one proposal caused. */
   readonly set: string
@@ -39,6 +41,7 @@ const ExplanationShape = Type.Unsafe<Explanation>(
       }),
     ),
     inputs: Type.Array(Json, { description: 'Of the same shape' }),
+    brought: nullable(CommitRef),
     feed: nullable(mapOf(Type.Object({ from: nullable(Type.String()), to: Type.String() }))),
     set: Type.String(),
   }),

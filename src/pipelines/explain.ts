@@ -15,6 +15,8 @@ import { readResults } from './results.ts'
 import type { DatumState, DatumView, FileExplanation } from './service.ts'
 import type { WorkRows } from './work.ts'
 
+const ANCESTORS_LOOKED_AT = 10_000
+
 export class Explainer {
   readonly #versions: Versions
   readonly #rows: WorkRows
@@ -104,6 +106,8 @@ export class Explainer {
     const entry = await this.#versions.objects.stat(commit.root, path)
     if (!entry)
       throw new VarveError('NOT_FOUND_PATH', `cannot find "${path}" in "${commitKey(key)}"`)
+    const made = commit.origin === 'auto'
+    const brought = made ? undefined : await this.#brought(project, commit, path, entry.digest)
     const plain: FileExplanation = {
       path,
       commit: { repo: commit.repo, branch: commit.branch, id: commit.id },
@@ -112,10 +116,31 @@ export class Explainer {
       job: null,
       code: null,
       inputs: [],
-      feed: commit.feed?.ranges ?? null,
+      brought: brought ? { repo: brought.repo, branch: brought.branch, id: brought.id } : null,
+      // What one commit brought to a directory is not where all of it came from.
+      feed: (entry.kind === 'file' && brought?.feed?.ranges) || null,
       set: commit.id,
     }
-    return commit.origin === 'auto' ? this.#made(project, commit, plain) : plain
+    return made ? this.#made(project, commit, plain) : plain
+  }
+
+  /** The commit since which the path has been as it is now, if it is among the ancestors looked at. */
+  async #brought(
+    project: string,
+    commit: Commit,
+    path: Path,
+    digest: string,
+  ): Promise<Commit | undefined> {
+    let at = commit
+    for (let n = 0; n < ANCESTORS_LOOKED_AT; n++) {
+      if (at.parent === null) return at
+      const before = await this.#versions.commit(project, { ...at, id: at.parent })
+      if (!before) return undefined
+      const entry = await this.#versions.objects.stat(before.root, path)
+      if (entry?.digest !== digest) return at
+      at = before
+    }
+    return undefined
   }
 
   async #made(project: string, commit: Commit, plain: FileExplanation): Promise<FileExplanation> {

@@ -57,7 +57,12 @@ export interface FileExplanation {
     readonly pipelineVersion: number
   } | null
   readonly inputs: readonly FileExplanation[]
-  /** The feed's part the commit holds, for spout commits. */
+  /**
+   * Of a file that a person or a spout put: the commit that brought it as it is. Null for what a job
+   * made, and when it lies further back than the 10,000 commits that are looked at.
+   */
+  readonly brought: CommitKey | null
+  /** The feed's part that commit holds. */
   readonly feed: Readonly<Record<string, { from: string | null; to: string }>> | null
   /** seq and chain hash would go here with the log's proof; the set id leads to the entry. */
   readonly set: Id

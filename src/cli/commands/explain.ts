@@ -9,7 +9,7 @@ import { clean } from '../table.ts'
 
 /** The tree that reads from result to source, one short line each. */
 export function* explanationLines(found: Explanation, indent = ''): Generator<string> {
-  const { commit, datum, job, code, feed } = found
+  const { commit, datum, job, code, brought, feed } = found
   yield `${indent}${commit.repo}@${commit.branch}=${shortId(commit.id)}:/${clean(found.path)}`
   const inner = `${indent}  `
   if (datum) {
@@ -26,9 +26,12 @@ export function* explanationLines(found: Explanation, indent = ''): Generator<st
     yield `${inner}← ${String(first).trimStart()}`
     yield* lines
   }
+  if (datum || job) return
+  const where = brought && `${brought.repo}@${brought.branch}=${shortId(brought.id)}`
+  if (!where) yield `${inner}← a commit further back than was looked`
+  else yield `${inner}← ${feed ? 'brought by' : 'put by hand in'} commit ${where}`
   for (const [part, { from, to }] of Object.entries(feed ?? {}))
-    yield `${inner}← ${clean(part)} [${from === null ? 'start' : shown(from)}, ${shown(to)})`
-  if (!datum && !feed) yield `${inner}← put by hand, commit set ${shortId(found.set)}`
+    yield `${inner}  ← ${clean(part)} [${from === null ? 'start' : shown(from)}, ${shown(to)})`
 }
 
 /** A position without the identity of its source, which stands behind "@". */

@@ -201,6 +201,7 @@ function explanation(found: FileExplanation): Explanation {
     job: found.job && jobView(found.job),
     code: found.code,
     inputs: found.inputs.map(explanation),
+    brought: found.brought,
     feed: found.feed,
     set: found.set,
   }
