@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { EgressView } from '../../api/egresses.ts'
 import { shortId } from '../../model/id.ts'
 import type { Act } from '../act.ts'
+import { addNamedVerb } from './named-verb.ts'
 import { ageText, countText, many, stateText } from '../words.ts'
 
 const stateOf = (row: EgressView): string =>
@@ -76,32 +77,26 @@ export function addEgress(program: Command, act: Act): void {
           )
         }),
       )
-  for (const [verb, words] of [
-    ['pause', 'stop sending; progress stays'],
-    ['resume', 'send on from the stored progress'],
+  for (const [verb, done, words] of [
+    ['pause', 'paused', 'stop sending; progress stays'],
+    ['resume', 'resumed', 'send on from the stored progress'],
   ] as const)
-    group
-      .command(`${verb} <name>`)
-      .description(words)
-      .action(
-        act(async (session, text: string) => {
-          const { project, name } = session.name(text)
-          const client = await session.client()
-          const params = { project, egress: name }
-          await client.call(`POST /projects/:project/egresses/:egress/${verb}`, { params })
-          session.output.note(`${verb}d egress ${name}`)
+    addNamedVerb(group, act, {
+      verb,
+      words,
+      done: `${done} egress`,
+      call: (client, { project, name }) =>
+        client.call(`POST /projects/:project/egresses/:egress/${verb}`, {
+          params: { project, egress: name },
         }),
-      )
-  group
-    .command('delete <name>')
-    .description('delete an egress; what it delivered stays')
-    .action(
-      act(async (session, text: string) => {
-        const { project, name } = session.name(text)
-        const client = await session.client()
-        const params = { project, egress: name }
-        await client.call('DELETE /projects/:project/egresses/:egress', { params })
-        session.output.note(`deleted egress ${name}`)
+    })
+  addNamedVerb(group, act, {
+    verb: 'delete',
+    words: 'delete an egress; what it delivered stays',
+    done: 'deleted egress',
+    call: (client, { project, name }) =>
+      client.call('DELETE /projects/:project/egresses/:egress', {
+        params: { project, egress: name },
       }),
-    )
+  })
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { PipelineView } from '../../api/pipelines.ts'
 import type { Act } from '../act.ts'
+import { addNamedVerb } from './named-verb.ts'
 import { ageText, many, stateText } from '../words.ts'
 
 /** The state a person asks about: stopped, what its newest job is, or what it waits for. */
@@ -102,28 +103,22 @@ export function addPipeline(program: Command, act: Act): void {
     ['stop', 'stopped', 'open no more commits for it'],
     ['start', 'started', 'go on at the current tips of its inputs'],
   ] as const)
-    group
-      .command(`${verb} <name>`)
-      .description(words)
-      .action(
-        act(async (session, text: string) => {
-          const { project, name } = session.name(text)
-          const client = await session.client()
-          const params = { project, pipeline: name }
-          await client.call(`POST /projects/:project/pipelines/:pipeline/${verb}`, { params })
-          session.output.note(`${done} pipeline ${name}`)
+    addNamedVerb(group, act, {
+      verb,
+      words,
+      done: `${done} pipeline`,
+      call: (client, { project, name }) =>
+        client.call(`POST /projects/:project/pipelines/:pipeline/${verb}`, {
+          params: { project, pipeline: name },
         }),
-      )
-  group
-    .command('delete <name>')
-    .description('delete a pipeline; its output repo stays')
-    .action(
-      act(async (session, text: string) => {
-        const { project, name } = session.name(text)
-        const client = await session.client()
-        const params = { project, pipeline: name }
-        await client.call('DELETE /projects/:project/pipelines/:pipeline', { params })
-        session.output.note(`deleted pipeline ${name}`)
+    })
+  addNamedVerb(group, act, {
+    verb: 'delete',
+    words: 'delete a pipeline; its output repo stays',
+    done: 'deleted pipeline',
+    call: (client, { project, name }) =>
+      client.call('DELETE /projects/:project/pipelines/:pipeline', {
+        params: { project, pipeline: name },
       }),
-    )
+  })
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { SpoutView } from '../../api/spouts.ts'
 import { shortId } from '../../model/id.ts'
 import type { Act } from '../act.ts'
+import { addNamedVerb } from './named-verb.ts'
 import { ageText, bytesText, countText, stateText } from '../words.ts'
 
 const stateOf = (row: SpoutView): string =>
@@ -89,32 +90,26 @@ export function addSpout(program: Command, act: Act): void {
           )
         }),
       )
-  for (const [verb, words] of [
-    ['pause', 'stop reading; positions stay'],
-    ['resume', 'read on from the stored positions'],
+  for (const [verb, done, words] of [
+    ['pause', 'paused', 'stop reading; positions stay'],
+    ['resume', 'resumed', 'read on from the stored positions'],
   ] as const)
-    group
-      .command(`${verb} <name>`)
-      .description(words)
-      .action(
-        act(async (session, text: string) => {
-          const { project, name } = session.name(text)
-          const client = await session.client()
-          const params = { project, spout: name }
-          await client.call(`POST /projects/:project/spouts/:spout/${verb}`, { params })
-          session.output.note(`${verb}d spout ${name}`)
+    addNamedVerb(group, act, {
+      verb,
+      words,
+      done: `${done} spout`,
+      call: (client, { project, name }) =>
+        client.call(`POST /projects/:project/spouts/:spout/${verb}`, {
+          params: { project, spout: name },
         }),
-      )
-  group
-    .command('delete <name>')
-    .description('delete a spout; what it committed stays')
-    .action(
-      act(async (session, text: string) => {
-        const { project, name } = session.name(text)
-        const client = await session.client()
-        const params = { project, spout: name }
-        await client.call('DELETE /projects/:project/spouts/:spout', { params })
-        session.output.note(`deleted spout ${name}`)
+    })
+  addNamedVerb(group, act, {
+    verb: 'delete',
+    words: 'delete a spout; what it committed stays',
+    done: 'deleted spout',
+    call: (client, { project, name }) =>
+      client.call('DELETE /projects/:project/spouts/:spout', {
+        params: { project, spout: name },
       }),
-    )
+  })
 }
