@@ -2,9 +2,10 @@
 
 import type { AbortedTransaction } from './records.ts'
 import { KafkaError } from './error.ts'
-import { asEncoder } from './kafkajs.ts'
 import type { WireBroker, WireProtocol } from './kafkajs.ts'
-import { WireReader, WireWriter } from './wire.ts'
+import { ownRequest } from './own-request.ts'
+import type { WireReader } from './wire.ts'
+import { WireWriter } from './wire.ts'
 
 export interface FetchPart {
   readonly topicId: string
@@ -77,24 +78,7 @@ function fetchV13(parts: readonly FetchPart[], limits: FetchLimits): WireProtoco
     .compactArray([], () => {})
     .compactString('')
     .noTags()
-  return {
-    request: {
-      apiKey: API,
-      apiVersion: VERSION,
-      apiName: 'Fetch',
-      encode: async () => asEncoder(writer.bytes()),
-    },
-    response: {
-      decode: async (payload) => {
-        const reader = new WireReader(payload)
-        reader.tags()
-        const clientSideThrottleTime = reader.int32()
-        return { clientSideThrottleTime, value: readAnswers(reader) }
-      },
-      parse: async ({ value }) => value,
-    },
-    logResponseError: false,
-  }
+  return ownRequest('Fetch', API, VERSION, writer, readAnswers)
 }
 
 function readAnswers(reader: WireReader): FetchAnswer[] {

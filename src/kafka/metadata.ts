@@ -1,9 +1,10 @@
 // Which topics there are, with the ids that tell a recreated topic from the old one (Metadata v10).
 
 import { CODE, KafkaError } from './error.ts'
-import { asEncoder } from './kafkajs.ts'
 import type { WireBroker, WireProtocol } from './kafkajs.ts'
-import { WireReader, WireWriter } from './wire.ts'
+import { ownRequest } from './own-request.ts'
+import type { WireReader } from './wire.ts'
+import { WireWriter } from './wire.ts'
 
 export interface TopicMetadata {
   readonly name: string
@@ -45,24 +46,7 @@ function metadataV10(topics: readonly string[]): WireProtocol<Answer[]> {
   writer.compactArray(topics, (name) => writer.uuid(NO_ID).compactString(name).noTags())
   // No topic creation, no lists of permissions.
   writer.int8(0).int8(0).int8(0).noTags()
-  return {
-    request: {
-      apiKey: 3,
-      apiVersion: 10,
-      apiName: 'Metadata',
-      encode: async () => asEncoder(writer.bytes()),
-    },
-    response: {
-      decode: async (payload) => {
-        const reader = new WireReader(payload)
-        reader.tags()
-        const clientSideThrottleTime = reader.int32()
-        return { clientSideThrottleTime, value: readAnswers(reader) }
-      },
-      parse: async ({ value }) => value,
-    },
-    logResponseError: false,
-  }
+  return ownRequest('Metadata', 3, 10, writer, readAnswers)
 }
 
 function readAnswers(reader: WireReader): Answer[] {
