@@ -29,34 +29,31 @@ export function addDev(program: Command, signal: AbortSignal): void {
     const { openEmbedded } = await import('./embedded.ts')
     const { startDemo } = await import('./demo/demo.ts')
     const { startLogging } = await import('../observe/logging.ts')
+    await using opened = new AsyncDisposableStack()
     const logging = startLogging({ level: options.logLevel })
+    opened.defer(() => logging.close())
     const temporary = once ? await mkdtemp(join(tmpdir(), 'varve-once-')) : undefined
-    const data = temporary ?? options.data
+    if (temporary) opened.defer(() => rm(temporary, { recursive: true, force: true }))
     const varve = await openEmbedded({
       ...options,
-      data,
+      data: temporary ?? options.data,
       fresh: fresh === true,
       port: once ? 0 : options.port,
     })
-    try {
-      const stop = new AbortController()
-      const demo = withDemo || once ? await startDemo(varve, stop.signal) : undefined
-      if (once && demo) {
-        await Promise.race([demo.firstRecord, varve.failed, aborted(signal)])
-        // Since the process began.
-        const firstOutputMs = Math.round(performance.now())
-        process.stdout.write(`${JSON.stringify({ firstOutputMs })}\n`)
-      } else {
-        process.stdout.write(greeting(varve, demo?.alerts))
-        await Promise.race([aborted(signal), varve.failed])
-        process.stderr.write('stopping …\n')
-      }
-      stop.abort()
-    } finally {
-      await varve.close()
-      if (temporary) await rm(temporary, { recursive: true, force: true })
-      logging.close()
+    opened.defer(() => varve.close())
+    const stop = new AbortController()
+    opened.defer(() => stop.abort())
+    const demo = withDemo || once ? await startDemo(varve, stop.signal) : undefined
+    if (once && demo) {
+      await Promise.race([demo.firstRecord, varve.failed, aborted(signal)])
+      // Since the process began.
+      const firstOutputMs = Math.round(performance.now())
+      process.stdout.write(`${JSON.stringify({ firstOutputMs })}\n`)
+      return
     }
+    process.stdout.write(greeting(varve, demo?.alerts))
+    await Promise.race([aborted(signal), varve.failed])
+    process.stderr.write('stopping …\n')
   })
 }
 
