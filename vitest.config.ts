@@ -17,6 +17,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/cluster/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/tidy/**/*.test.ts'],
+          globalSetup: ['test/services/shared.ts'],
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 600_000,

@@ -29,10 +29,16 @@ export interface Bus {
   ): Subscription
 }
 
-/** Topics of our own. */
+/** Topics of our own, as the rest of the product names them; topics.ts says how each is kept. */
 export const TOPICS = {
   proposals: 'varve.proposals.v1',
   log: 'varve.log.v1',
   datums: 'varve.datums.v1',
   lines: 'varve.lines.v1',
+  /** What hosts of spouts and egress know of them right now. */
+  status: 'varve.status.v1',
+  /** Proposals that cannot be read. */
+  deadLetters: 'varve.dead-letters.v1',
+  /** Public events, for others. */
+  events: 'varve.events.v1',
 } as const

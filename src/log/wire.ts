@@ -11,8 +11,6 @@ import type { Entry, Proposal } from './machine.ts'
 
 /** Partitions of the topics of the log, fixed for ever: a project's shard is its partition. */
 export const SHARDS = 64
-/** Where proposals go that cannot be read. */
-export const DEAD_LETTERS = 'varve.dead-letters.v1'
 
 /** FNV-1a over the name. */
 export function shardOf(project: string): number {

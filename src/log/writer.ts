@@ -7,7 +7,7 @@ import type { BusMessage } from '../bus/bus.ts'
 import { say } from './diagnostics.ts'
 import { Lane } from './lane.ts'
 import type { LaneOptions } from './lane.ts'
-import { DEAD_LETTERS, decodeSent } from './wire.ts'
+import { decodeSent } from './wire.ts'
 
 /** Proposals a lane holds before its partition of the bus has to wait. */
 const LANE_FULL = 8192
@@ -61,7 +61,7 @@ export class LogWriter<Op, Fact, State, Prepared> {
     }
     if (dead.length === 0) return
     say('anomaly', { what: 'proposals that cannot be read', count: dead.length })
-    await this.#options.bus.publish(DEAD_LETTERS, dead).catch((error: unknown) => {
+    await this.#options.bus.publish(TOPICS.deadLetters, dead).catch((error: unknown) => {
       say('anomaly', { what: 'dead letters were not kept', error })
     })
   }
