@@ -2,6 +2,7 @@
 
 import type { ConnectorContext, OptionSpecs, OptionValues } from '../../src/connector/mod.ts'
 import type { KafkaOptions } from '../../src/kafka/connect.ts'
+import { fromJavaSettings } from '../../src/kafka/java-settings.ts'
 
 const CLUSTER = {
   'bootstrap.servers': { type: 'list', required: true, help: 'brokers to begin with, host:port' },
@@ -18,11 +19,33 @@ const CLUSTER = {
     default: 'PLAIN',
     help: 'how to log in, with a SASL protocol',
   },
+  'sasl.jaas.config': {
+    type: 'secret',
+    help: "user and password in Java's form, by reference; instead of the next two",
+  },
   'sasl.username': { type: 'text', help: 'who logs in' },
   'sasl.password': { type: 'secret', help: 'its password, by reference' },
-  'ssl.ca': {
+  'ssl.truststore.certificates': {
     type: 'secret',
     help: 'certificates to trust, PEM, by reference; default: the system',
+  },
+  'ssl.keystore.key': { type: 'secret', help: 'our own key, PEM, by reference' },
+  'ssl.keystore.certificate.chain': {
+    type: 'secret',
+    help: 'our own certificate, PEM, by reference',
+  },
+  'ssl.key.password': { type: 'secret', help: 'the password of our key, by reference' },
+  'ssl.endpoint.identification.algorithm': {
+    type: 'text',
+    oneOf: ['https', ''],
+    default: 'https',
+    help: 'empty: the name in the certificate of a broker is not compared with its address',
+  },
+  'request.timeout.ms': { type: 'integer', min: 1, help: 'no answer in this time is a failure' },
+  'socket.connection.setup.timeout.ms': {
+    type: 'integer',
+    min: 1,
+    help: 'no connection in this time is a failure',
   },
 } as const satisfies OptionSpecs
 
@@ -46,28 +69,23 @@ export const SINK_OPTIONS = {
   },
 } as const satisfies OptionSpecs
 
-/** How to connect, with secrets resolved. */
+/** How to connect, with secrets resolved. @throws VarveError INVALID_OPTION */
 export async function kafkaOptions(
   options: OptionValues<typeof CLUSTER>,
   context: ConnectorContext,
 ): Promise<KafkaOptions> {
-  const protocol = options['security.protocol']
-  const brokers = options['bootstrap.servers']
-  const base = { brokers, clientId: options['client.id'] }
-  const ca = options['ssl.ca']
-  const ssl = ca === undefined ? true : { ca: [await context.secret(ca)] }
-  const encrypted = protocol === 'SSL' || protocol === 'SASL_SSL' ? { ssl } : {}
-  if (!protocol.startsWith('SASL')) return { ...base, ...encrypted }
-  const login = {
-    username: options['sasl.username'] ?? '',
-    password: await context.secret(options['sasl.password']),
+  const settings = new Map<string, string>()
+  const specs: OptionSpecs = CLUSTER
+  for (const [name, spec] of Object.entries(specs)) {
+    const value: unknown = options[name as keyof typeof CLUSTER]
+    if (value === undefined) continue
+    const text = spec.type === 'secret' ? await context.secret(value) : textOf(value)
+    settings.set(name, text)
   }
-  switch (options['sasl.mechanism']) {
-    case 'SCRAM-SHA-256':
-      return { ...base, ...encrypted, sasl: { mechanism: 'scram-sha-256', ...login } }
-    case 'SCRAM-SHA-512':
-      return { ...base, ...encrypted, sasl: { mechanism: 'scram-sha-512', ...login } }
-    default:
-      return { ...base, ...encrypted, sasl: { mechanism: 'plain', ...login } }
-  }
+  // No option names a file: whoever writes a spec may not read the server's.
+  return fromJavaSettings(settings, () => Promise.reject(new Error('no files here')))
+}
+
+function textOf(value: unknown): string {
+  return Array.isArray(value) ? value.join(',') : `${value as string | number}`
 }

@@ -18,6 +18,9 @@ export type Permission =
   | 'spout:write'
   | 'egress:read'
   | 'egress:write'
+  | 'worker:admin'
+  /** The routes of workers: a token of theirs, and no other. */
+  | 'worker'
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 

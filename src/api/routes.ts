@@ -38,10 +38,12 @@ import {
   stopPipeline,
 } from './pipelines.ts'
 import { createProject, getProject, listProjects } from './projects.ts'
+import { rebuildProject } from './rebuild.ts'
 import { createRepo, deleteRepo, getRepo, listRepos } from './repos.ts'
 import { getGraph, liveGraph } from './rivers.ts'
 import type { RouteKey } from './route.ts'
 import { deleteSpout, getSpout, listSpouts, pauseSpout, resumeSpout } from './spouts.ts'
+import { issueWorkerToken } from './worker-tokens.ts'
 
 export const ROUTES = [
   getVersion,
@@ -52,6 +54,7 @@ export const ROUTES = [
   listProjects,
   createProject,
   getProject,
+  rebuildProject,
   listRepos,
   createRepo,
   getRepo,
@@ -104,6 +107,7 @@ export const ROUTES = [
   streamEvents,
   getGraph,
   liveGraph,
+  issueWorkerToken,
 ] as const
 
 /** By `METHOD path`: the type the client and the server are checked against. */

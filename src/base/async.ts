@@ -144,3 +144,11 @@ export async function forEachLimit<T>(
   await Promise.all(running)
   if (failed) throw failed.error
 }
+
+/** Resolves when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -11,6 +11,13 @@ export interface BlobObject {
   readonly bytes: Uint8Array
 }
 
+/** An address that opens exactly what it was made for, until it expires. */
+export interface Presigned {
+  readonly url: string
+  /** Part of what is signed: they must be sent as they are. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export interface BlobStore {
   /**
    * All objects durable on return, behind one barrier. A crash may leave any subset, each object
@@ -35,4 +42,14 @@ export interface BlobStore {
   ): AsyncIterable<{ readonly key: BlobKey; readonly sizeBytes: number }>
   /** Absent keys are no error. */
   delete(keys: readonly BlobKey[]): Promise<void>
+  /**
+   * Only of stores that others reach by an address: where whoever has it may get the object, or
+   * exactly the range and not more, by a plain GET until so many seconds have passed. No request is
+   * made: the object may be absent. A range has bytes.
+   */
+  presign?(
+    key: BlobKey,
+    range: { readonly offset: number; readonly length: number } | undefined,
+    ttlSeconds: number,
+  ): Promise<Presigned>
 }

@@ -15,8 +15,10 @@ import { addLogs } from './commands/logs.ts'
 import { addMeta } from './commands/meta.ts'
 import { addPipeline } from './commands/pipeline.ts'
 import { addProject } from './commands/project.ts'
+import { addRebuild } from './commands/rebuild.ts'
 import { addRepo } from './commands/repo.ts'
 import { addSpout } from './commands/spout.ts'
+import { addWorkerToken } from './commands/worker-token.ts'
 import { EXIT, reportFailure } from './failure.ts'
 import type { Format } from './output.ts'
 import { FORMATS, ReaderGone } from './output.ts'
@@ -69,6 +71,8 @@ export function buildCli(options: CliOptions): Command {
     addApply,
     addExplain,
     addEvents,
+    addRebuild,
+    addWorkerToken,
     addMeta,
   ]
   for (const one of add) one(program, act)

@@ -1,47 +1,72 @@
-// The table of options as help and as a page of the documentation.
+// The table of options as help of a program and as a page of the documentation.
 
-import { OPTIONS } from './options.ts'
-import type { OptionSpec } from './options.ts'
-
-const SPECS: readonly OptionSpec[] = Object.values(OPTIONS)
+import { OPTIONS, hasFlag, optionsOf } from './options.ts'
+import type { OptionSpec, Program } from './options.ts'
 
 function placeholder({ type, choices }: OptionSpec): string {
-  return choices ? choices.join('|') : type
+  return type === 'choice' ? (choices ?? []).join('|') : type
 }
 
 function defaultText(spec: OptionSpec): string {
   if (spec.default === undefined) return ''
   if (spec.type === 'bytes') return `${Number(spec.default) / 2 ** 40}TiB`
+  if (Array.isArray(spec.default)) return spec.default.join(',')
   return String(spec.default)
 }
 
-/** Two aligned columns, one option a line. */
-export function optionsHelp(): string {
-  const heads = SPECS.map((spec) => `${spec.flag} <${placeholder(spec)}>`)
-  const width = Math.max(...heads.map((head) => head.length))
-  const lines = SPECS.map((spec, i) => {
+export interface OptionHelp {
+  /** `--port <port>`, or the variable alone where there is no flag. */
+  readonly head: string
+  readonly text: string
+  readonly hasFlag: boolean
+}
+
+/** Help of a program, an option a line, in the order of the table. */
+export function helpOf(program: Program): OptionHelp[] {
+  return optionsOf(program).map(([, spec]) => {
     const shown = defaultText(spec)
-    return `  ${heads[i]?.padEnd(width)}  ${spec.doc}${shown ? ` (default ${shown})` : ''} [${spec.env}]`
+    const ofDefault = shown ? ` (default ${shown})` : ''
+    const required = spec.requiredBy?.includes(program) ? ' (required)' : ''
+    const flag = hasFlag(spec, program)
+    const env = spec.secret ? `${spec.env}, ${spec.env}_FILE` : spec.env
+    return {
+      head: flag ? `${spec.flag} <${placeholder(spec)}>` : env,
+      text: `${spec.doc}${ofDefault}${required}${flag ? ` [${env}]` : ''}`,
+      hasFlag: flag,
+    }
   })
-  return `${lines.join('\n')}\n`
 }
 
 /** docs/options.md, whole. */
 export function optionsPage(): string {
-  const rows = SPECS.map((spec) => {
+  const rows = Object.values(OPTIONS).map((spec: OptionSpec) => {
     const shown = defaultText(spec)
-    const cell = shown ? `\`${shown}\`` : ''
+    const standard = spec.requiredBy
+      ? spec.requiredBy.length < spec.for.length
+        ? `required by ${spec.requiredBy.map((one) => `\`${one}\``).join(', ')}`
+        : 'required'
+      : shown
+        ? `\`${shown}\``
+        : ''
     const values = spec.choices ? spec.choices.map((one) => `\`${one}\``).join(', ') : spec.type
-    return `| \`${spec.flag}\` | \`${spec.env}\` | ${values} | ${cell} | ${spec.doc} |`
+    const flag = spec.for.some((program) => hasFlag(spec, program)) ? `\`${spec.flag}\`` : ''
+    const programs = spec.for.map((program) => `\`${program}\``).join(', ')
+    const secret = spec.secret ? ', `…_FILE`' : ''
+    return `| ${flag} | \`${spec.env}\`${secret} | ${programs} | ${values} | ${standard} | ${spec.doc} |`
   })
   return [
     '# Options of a server',
     '',
-    'Generated from `src/config/options.ts`. A flag wins over a variable, a variable over the default.',
-    'A variable that begins with `VARVE_` and is not listed here is refused, with the nearest name.',
+    'Generated from `src/config/options.ts`. `of` says which program takes it: `varve dev` (all in one',
+    'process), `varve serve` (a process of a cluster), `varve work` (a worker). A flag wins over a variable,',
+    'a variable over the default. A list is written with commas. A variable that begins with `VARVE_` and is',
+    'not listed here is refused, with the nearest name.',
     '',
-    '| flag | variable | value | default | what it does |',
-    '|---|---|---|---|---|',
+    'Secrets are given by their variable, or in a file that the variable with `_FILE` behind it names; a',
+    'cluster takes none by flag, because everybody on a machine can read those.',
+    '',
+    '| flag | variable | of | value | default | what it does |',
+    '|---|---|---|---|---|---|',
     ...rows,
     '',
   ].join('\n')

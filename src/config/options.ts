@@ -1,24 +1,37 @@
-// Every option of a server, once: its type, default, words, variable and flag. Parsing, help and
-// docs/options.md are made from this table.
+// Every option of the programs that serve, once: its type, default, words, variable and flag, and which
+// of them take it. Parsing, help and docs/options.md are made from this table.
 
-export type OptionType = 'text' | 'integer' | 'port' | 'boolean' | 'bytes' | 'choice'
+export type OptionType = 'text' | 'integer' | 'port' | 'boolean' | 'bytes' | 'choice' | 'list'
+
+/** The programs that read options: the embedded server, a process of a cluster, a worker. */
+export const PROGRAMS = ['dev', 'serve', 'work'] as const
+export type Program = (typeof PROGRAMS)[number]
 
 export interface OptionSpec {
   readonly type: OptionType
   /** Undefined: not set unless somebody does. */
-  readonly default: string | number | boolean | undefined
+  readonly default: string | number | boolean | readonly string[] | undefined
   /** One sentence, for help and docs. */
   readonly doc: string
   readonly env: string
   readonly flag: string
   /** Who reads it. */
-  readonly scope: 'server' | 'worker'
+  readonly for: readonly Program[]
+  /** Who cannot start without it. */
+  readonly requiredBy?: readonly Program[]
+  /** What a choice, or each part of a list, may be. */
   readonly choices?: readonly string[]
   readonly min?: number
   readonly max?: number
-  /** Never shown, not in help and not in logs. */
+  /**
+   * Never shown, not in help and not in logs; given by its variable, or by a file that the variable
+   * with `_FILE` behind it names. A cluster's secrets have no flag: everybody on the machine sees those.
+   */
   readonly secret?: boolean
 }
+
+export const ROLES = ['api', 'log', 'scheduler', 'spouts', 'egress', 'events'] as const
+export type Role = (typeof ROLES)[number]
 
 export const OPTIONS = {
   data: {
@@ -27,7 +40,16 @@ export const OPTIONS = {
     doc: 'Folder that holds everything; made when it is not there',
     env: 'VARVE_DATA',
     flag: '--data',
-    scope: 'server',
+    for: ['dev'],
+  },
+  roles: {
+    type: 'list',
+    default: ROLES,
+    doc: 'What this process does; any number of processes may do the same',
+    env: 'VARVE_ROLES',
+    flag: '--roles',
+    for: ['serve'],
+    choices: ROLES,
   },
   host: {
     type: 'text',
@@ -35,24 +57,205 @@ export const OPTIONS = {
     doc: 'Address to listen on; loopback unless you say otherwise',
     env: 'VARVE_HOST',
     flag: '--host',
-    scope: 'server',
+    for: ['dev', 'serve'],
   },
   port: {
     type: 'port',
     default: 7070,
-    doc: 'Port to listen on; when it is taken, the next free one; 0: any',
+    doc: 'Port to listen on; 0: any; an embedded server takes the next free one when it is taken',
     env: 'VARVE_PORT',
     flag: '--port',
-    scope: 'server',
+    for: ['dev', 'serve'],
+  },
+  advertise: {
+    type: 'text',
+    default: undefined,
+    doc: 'Address under which others reach this server, if it is not the one it listens on',
+    env: 'VARVE_ADVERTISE',
+    flag: '--advertise',
+    for: ['serve'],
   },
   token: {
     type: 'text',
     default: undefined,
-    doc: 'Token callers must send; default: one made at the first start, in the file "token" of the data folder',
+    doc: 'Token callers must send; of an embedded server: by default one made at the first start, in the file "token" of the data folder',
     env: 'VARVE_TOKEN',
     flag: '--token',
-    scope: 'server',
+    for: ['dev', 'serve'],
+    requiredBy: ['serve'],
     secret: true,
+  },
+  clusterSecret: {
+    type: 'text',
+    default: undefined,
+    doc: 'At least 32 characters that all processes of the cluster share: signs what they send each other, and the tokens of workers',
+    env: 'VARVE_CLUSTER_SECRET',
+    flag: '--cluster-secret',
+    for: ['serve'],
+    requiredBy: ['serve'],
+    min: 32,
+    secret: true,
+  },
+  kafka: {
+    type: 'list',
+    default: undefined,
+    doc: 'Kafka brokers to begin with, host:port',
+    env: 'VARVE_KAFKA',
+    flag: '--kafka',
+    for: ['serve'],
+    requiredBy: ['serve'],
+  },
+  kafkaConfig: {
+    type: 'text',
+    default: undefined,
+    doc: 'File of Java properties that says how to talk to the brokers: security.protocol, sasl.mechanism, sasl.username, sasl.password, ssl.ca.location',
+    env: 'VARVE_KAFKA_CONFIG',
+    flag: '--kafka-config',
+    for: ['serve'],
+  },
+  topicPrefix: {
+    type: 'text',
+    default: 'varve',
+    doc: 'First part of the names of our topics and consumer groups',
+    env: 'VARVE_TOPIC_PREFIX',
+    flag: '--topic-prefix',
+    for: ['serve'],
+  },
+  cassandra: {
+    type: 'list',
+    default: undefined,
+    doc: 'Cassandra nodes to begin with, host:port',
+    env: 'VARVE_CASSANDRA',
+    flag: '--cassandra',
+    for: ['serve'],
+    requiredBy: ['serve'],
+  },
+  cassandraDatacenter: {
+    type: 'text',
+    default: 'datacenter1',
+    doc: 'The data centre of Cassandra that this process talks to',
+    env: 'VARVE_CASSANDRA_DATACENTER',
+    flag: '--cassandra-datacenter',
+    for: ['serve'],
+  },
+  cassandraKeyspace: {
+    type: 'text',
+    default: 'varve',
+    doc: 'Keyspace of our tables; made when it is not there',
+    env: 'VARVE_CASSANDRA_KEYSPACE',
+    flag: '--cassandra-keyspace',
+    for: ['serve'],
+  },
+  cassandraUsername: {
+    type: 'text',
+    default: undefined,
+    doc: 'Who logs in to Cassandra',
+    env: 'VARVE_CASSANDRA_USERNAME',
+    flag: '--cassandra-username',
+    for: ['serve'],
+  },
+  cassandraPassword: {
+    type: 'text',
+    default: undefined,
+    doc: 'The password of that user',
+    env: 'VARVE_CASSANDRA_PASSWORD',
+    flag: '--cassandra-password',
+    for: ['serve'],
+    secret: true,
+  },
+  cassandraCa: {
+    type: 'text',
+    default: undefined,
+    doc: 'File of certificates to trust (PEM); with it Cassandra is spoken to over TLS',
+    env: 'VARVE_CASSANDRA_CA',
+    flag: '--cassandra-ca',
+    for: ['serve'],
+  },
+  replication: {
+    type: 'integer',
+    default: 3,
+    doc: 'Copies of everything we create in Kafka and Cassandra; 1 loses data with a disk',
+    env: 'VARVE_REPLICATION',
+    flag: '--replication',
+    for: ['serve'],
+    min: 1,
+    max: 9,
+  },
+  s3Endpoint: {
+    type: 'text',
+    default: undefined,
+    doc: 'Address of an S3-compatible store; default: Amazon',
+    env: 'VARVE_S3_ENDPOINT',
+    flag: '--s3-endpoint',
+    for: ['serve'],
+  },
+  s3Region: {
+    type: 'text',
+    default: 'us-east-1',
+    doc: 'Region of the bucket',
+    env: 'VARVE_S3_REGION',
+    flag: '--s3-region',
+    for: ['serve'],
+  },
+  s3Bucket: {
+    type: 'text',
+    default: undefined,
+    doc: 'Bucket that holds the bytes; it must exist',
+    env: 'VARVE_S3_BUCKET',
+    flag: '--s3-bucket',
+    for: ['serve'],
+    requiredBy: ['serve'],
+  },
+  s3Prefix: {
+    type: 'text',
+    default: undefined,
+    doc: 'Put before every key, so that a bucket can be shared',
+    env: 'VARVE_S3_PREFIX',
+    flag: '--s3-prefix',
+    for: ['serve'],
+  },
+  s3AccessKey: {
+    type: 'text',
+    default: undefined,
+    doc: 'Access key; default: what the environment of AWS gives (roles, profiles)',
+    env: 'VARVE_S3_ACCESS_KEY',
+    flag: '--s3-access-key',
+    for: ['serve'],
+  },
+  s3SecretKey: {
+    type: 'text',
+    default: undefined,
+    doc: 'The secret of that key',
+    env: 'VARVE_S3_SECRET_KEY',
+    flag: '--s3-secret-key',
+    for: ['serve'],
+    secret: true,
+  },
+  s3PathStyle: {
+    type: 'boolean',
+    default: undefined,
+    doc: 'The bucket stands in the path instead of the host name; default: unless the store is Amazon',
+    env: 'VARVE_S3_PATH_STYLE',
+    flag: '--s3-path-style',
+    for: ['serve'],
+  },
+  registry: {
+    type: 'text',
+    default: undefined,
+    doc: 'Address of a schema registry with the Confluent API, for topics of others',
+    env: 'VARVE_REGISTRY',
+    flag: '--registry',
+    for: ['serve'],
+  },
+  startPatienceSeconds: {
+    type: 'integer',
+    default: 120,
+    doc: 'How long a start waits for Kafka, Cassandra and the store to answer, in seconds',
+    env: 'VARVE_START_PATIENCE_SECONDS',
+    flag: '--start-patience-seconds',
+    for: ['serve'],
+    min: 0,
+    max: 3_600,
   },
   logLevel: {
     type: 'choice',
@@ -60,17 +263,17 @@ export const OPTIONS = {
     doc: 'Lines below this level are not written',
     env: 'VARVE_LOG_LEVEL',
     flag: '--log-level',
-    scope: 'server',
+    for: ['dev', 'serve', 'work'],
     choices: ['debug', 'info', 'warn', 'error', 'silent'],
   },
   workers: {
     type: 'integer',
     default: undefined,
-    doc: 'Datums worked on at once; default: one for each processor',
+    doc: 'Datums worked on at once; default: one for each processor; 0: none here, "varve work" does it elsewhere',
     env: 'VARVE_WORKERS',
     flag: '--workers',
-    scope: 'worker',
-    min: 1,
+    for: ['dev', 'work'],
+    min: 0,
     max: 1024,
   },
   maxUploadBytes: {
@@ -79,7 +282,7 @@ export const OPTIONS = {
     doc: 'Largest body of one upload: 512MiB, 1TiB',
     env: 'VARVE_MAX_UPLOAD_BYTES',
     flag: '--max-upload-bytes',
-    scope: 'server',
+    for: ['dev', 'serve'],
     min: 1,
   },
 } as const satisfies Readonly<Record<string, OptionSpec>>
@@ -90,11 +293,39 @@ type ValueOf<S extends OptionSpec> = S['type'] extends 'integer' | 'port' | 'byt
   ? number
   : S['type'] extends 'boolean'
     ? boolean
-    : string
+    : S['type'] extends 'list'
+      ? readonly (S['choices'] extends readonly string[] ? S['choices'][number] : string)[]
+      : string
 
-/** What a server is told; an option without a default may be absent. */
-export type Options = {
-  readonly [N in OptionName]:
+/** Names of the options a program takes. */
+export type OptionOf<P extends Program> = {
+  [N in OptionName]: P extends (typeof OPTIONS)[N]['for'][number] ? N : never
+}[OptionName]
+
+type Required<P extends Program, S> = S extends { readonly requiredBy: readonly (infer R)[] }
+  ? P extends R
+    ? true
+    : false
+  : false
+
+/** What a program is told; an option without a default may be absent unless the program needs it. */
+export type OptionsOf<P extends Program> = {
+  readonly [N in OptionOf<P>]:
     | ValueOf<(typeof OPTIONS)[N]>
-    | ((typeof OPTIONS)[N]['default'] extends undefined ? undefined : never)
+    | ((typeof OPTIONS)[N]['default'] extends undefined
+        ? Required<P, (typeof OPTIONS)[N]> extends true
+          ? never
+          : undefined
+        : never)
+}
+
+/** The options of a program, in the order of the table. */
+export function optionsOf(program: Program): [OptionName, OptionSpec][] {
+  const all = Object.entries(OPTIONS) as [OptionName, OptionSpec][]
+  return all.filter(([, spec]) => spec.for.includes(program))
+}
+
+/** Whether a program takes it as a flag too: a cluster's secrets come by variable or file. */
+export function hasFlag(spec: OptionSpec, program: Program): boolean {
+  return !spec.secret || program === 'dev'
 }

@@ -11,6 +11,7 @@ import type { BranchKey, Egress } from '../model/entities.ts'
 import { idSource } from '../model/id.ts'
 import type { Fact } from '../model/ops.ts'
 import { RowRunners } from '../versions/row-runners.ts'
+import type { Own } from '../versions/row-runners.ts'
 import type { Versions } from '../versions/versions.ts'
 import { EgressRunner, runnerKey } from './runner.ts'
 import type { RunnerOptions } from './runner.ts'
@@ -23,6 +24,8 @@ export interface EgressHostOptions {
   readonly random: Random
   /** How connectors resolve secrets; default: there are none. */
   readonly secret?: ConnectorContext['secret']
+  /** Which of them this process runs; default: all. */
+  readonly own?: Own | undefined
   /** Records between two recorded steps of progress, at most; default 10,000. */
   readonly batchRecords?: number
 }
@@ -31,13 +34,22 @@ export class EgressHost implements Egresses {
   readonly #runners: RowRunners<Egress, EgressRunner>
 
   constructor(options: EgressHostOptions) {
-    const { versions, connectors, clock, random, secret, batchRecords = 10_000 } = options
+    const {
+      versions,
+      connectors,
+      clock,
+      random,
+      secret,
+      own: mine,
+      batchRecords = 10_000,
+    } = options
     const context = connectorContext(clock, secret)
     const newId = idSource(clock, random)
     const own: RunnerOptions = { versions, connectors, clock, random, newId, context, batchRecords }
     this.#runners = new RowRunners({
       versions,
       clock,
+      own: mine,
       kind: {
         rows: (project) => versions.egresses(project),
         changeOf: (fact) => {
@@ -65,6 +77,12 @@ export class EgressHost implements Egresses {
 
   status(project: string, name: string): EgressStatus | undefined {
     return this.#runners.runner(project, name)?.status()
+  }
+
+  /** What runs here now. */
+  *statuses(): Iterable<{ readonly project: string; readonly status: EgressStatus }> {
+    for (const { project, runner } of this.#runners.all())
+      yield { project, status: runner.status() }
   }
 }
 

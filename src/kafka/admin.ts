@@ -1,25 +1,97 @@
+import type { Admin } from 'kafkajs'
 import type { KafkaConnection } from './connect.ts'
 import { KafkaError } from './error.ts'
 import { topicMetadata } from './metadata.ts'
 import type { TopicMetadata } from './metadata.ts'
 
-/** Id and partitions of each topic. @throws KafkaError missing, denied, lost */
+/** Id and partitions of each topic. @throws KafkaError missing, denied, lost, unsupported */
 export async function describeTopics(
   connection: KafkaConnection,
   topics: readonly string[],
 ): Promise<TopicMetadata[]> {
-  const cluster = await connection.cluster()
   try {
-    await cluster.addMultipleTargetTopics(topics)
-    const [nodeId] = cluster.getNodeIds()
-    if (nodeId === undefined) throw new KafkaError('lost', 'cannot ask Kafka: no broker is known')
-    const broker = await cluster.findBroker({ nodeId })
-    return await topicMetadata(broker, topics)
+    return await topicMetadata(await connection.broker(), topics)
   } catch (error) {
     throw KafkaError.from(
       `cannot describe ${topics.map((topic) => `"${topic}"`).join(', ')}`,
       error,
     )
+  }
+}
+
+export interface NewTopic {
+  readonly name: string
+  readonly partitions: number
+  readonly replicas: number
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/**
+ * Creates it; one that is there already is left as it is.
+ * @param options.only check whether it could be made (also the permission), and make nothing
+ * @throws KafkaError denied, unsupported (fewer brokers than replicas, a setting refused), lost
+ */
+export async function createTopic(
+  connection: KafkaConnection,
+  topic: NewTopic,
+  options: { readonly only?: boolean } = {},
+): Promise<'created' | 'there'> {
+  try {
+    return await withAdmin(connection, async (admin) => {
+      const created = await admin.createTopics({
+        validateOnly: options.only === true,
+        waitForLeaders: options.only !== true,
+        topics: [
+          {
+            topic: topic.name,
+            numPartitions: topic.partitions,
+            replicationFactor: topic.replicas,
+            configEntries: Object.entries(topic.settings).map(([name, value]) => ({ name, value })),
+          },
+        ],
+      })
+      return created ? 'created' : 'there'
+    })
+  } catch (error) {
+    throw KafkaError.from(`cannot create topic "${topic.name}"`, error)
+  }
+}
+
+/** Settings in force, by name of topic. @throws KafkaError denied, missing, lost */
+export async function topicSettings(
+  connection: KafkaConnection,
+  topics: readonly string[],
+): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
+  if (topics.length === 0) return new Map()
+  const TOPIC = 2
+  try {
+    const { resources } = await withAdmin(connection, (admin) =>
+      admin.describeConfigs({
+        includeSynonyms: false,
+        resources: topics.map((name) => ({ type: TOPIC, name })),
+      }),
+    )
+    return new Map(
+      resources.map(({ resourceName, configEntries }) => [
+        resourceName,
+        Object.fromEntries(configEntries.map((entry) => [entry.configName, entry.configValue])),
+      ]),
+    )
+  } catch (error) {
+    throw KafkaError.from('cannot read the settings of topics', error)
+  }
+}
+
+async function withAdmin<T>(
+  connection: KafkaConnection,
+  work: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  const admin = connection.client.admin()
+  try {
+    await admin.connect()
+    return await work(admin)
+  } finally {
+    await admin.disconnect().catch(() => undefined)
   }
 }
 

@@ -1,7 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Kafka, KafkaConfig } from 'kafkajs'
+import { systemClock } from '../base/clock.ts'
 import { kafkajs, makeCluster } from './kafkajs.ts'
-import type { WireCluster } from './kafkajs.ts'
+import type { WireBroker, WireCluster } from './kafkajs.ts'
 import { KafkaError } from './error.ts'
 
 export interface KafkaOptions {
@@ -19,7 +20,8 @@ export interface KafkaOptions {
 /** What rooms above listen to instead of a logger: {level, text, …}. */
 const logs = channel('varve:kafka')
 
-const RETRY = { initialRetryTime: 100, maxRetryTime: 5_000, retries: 5 }
+/** Few: a broker that hangs is asked again and again within them, and callers try again anyway. */
+const RETRY = { initialRetryTime: 100, maxRetryTime: 2_000, retries: 2 }
 
 /** A cluster to talk to; clients of it are made as needed and closed with it. */
 export class KafkaConnection {
@@ -27,6 +29,7 @@ export class KafkaConnection {
   readonly #kafka: Kafka
   readonly #common: Readonly<Record<string, unknown>>
   #cluster: WireCluster | undefined
+  #closed = false
 
   constructor(options: KafkaOptions) {
     this.options = options
@@ -53,8 +56,9 @@ export class KafkaConnection {
     return this.#kafka
   }
 
-  /** Connected and authenticated. @throws KafkaError lost */
+  /** Connected and authenticated. @throws KafkaError lost, denied */
   async cluster(): Promise<WireCluster> {
+    if (this.#closed) throw new KafkaError('lost', 'cannot connect to Kafka: it was closed')
     const cluster =
       this.#cluster ??
       makeCluster(
@@ -78,18 +82,35 @@ export class KafkaConnection {
     return cluster
   }
 
+  /** Any broker that is connected. @throws KafkaError lost, denied */
+  async broker(): Promise<WireBroker> {
+    const cluster = await this.cluster()
+    try {
+      return await cluster.brokerPool.findConnectedBroker()
+    } catch (error) {
+      throw KafkaError.from(`cannot connect to Kafka at ${this.options.brokers.join(', ')}`, error)
+    }
+  }
+
   async close(): Promise<void> {
+    this.#closed = true
     const cluster = this.#cluster
     this.#cluster = undefined
     await cluster?.disconnect()
   }
 }
 
+/** What a client that keeps trying says again and again is worth one line in this time. */
+const SAME_AGAIN_MS = 60_000
+const said = new Map<string, number>()
+
 function publish(entry: { namespace: string; label: string; log: { message: string } }): void {
   if (!logs.hasSubscribers) return
-  logs.publish({
-    level: entry.label.toLowerCase(),
-    text: entry.log.message,
-    namespace: entry.namespace,
-  })
+  const text = entry.log.message
+  const nowMs = systemClock.monotonicMs()
+  const lastMs = said.get(text)
+  if (lastMs !== undefined && nowMs - lastMs < SAME_AGAIN_MS) return
+  if (said.size >= 1_000) said.clear()
+  said.set(text, nowMs)
+  logs.publish({ level: entry.label.toLowerCase(), text, namespace: entry.namespace })
 }

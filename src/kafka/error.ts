@@ -30,22 +30,43 @@ export class KafkaError extends Error {
   /** What kafkajs threw, in our words. */
   static from(what: string, error: unknown): KafkaError {
     if (error instanceof KafkaError) return error
-    const { type, name, message } = error as { type?: string; name?: string; message?: string }
-    return new KafkaError(
-      kindOf(type ?? '', name ?? ''),
-      `${what}: ${message ?? String(error)}`,
-      error,
-    )
+    const known = causes(error)
+      .map(kindOf)
+      .find((kind) => kind !== undefined)
+    const { message } = error as { message?: string }
+    return new KafkaError(known ?? 'lost', `${what}: ${message ?? String(error)}`, error)
   }
 }
 
-function kindOf(type: string, name: string): KafkaErrorKind {
-  if (type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'INVALID_TOPIC_EXCEPTION') return 'missing'
-  if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') return 'too-large'
-  if (type.endsWith('_AUTHORIZATION_FAILED') || type === 'SASL_AUTHENTICATION_FAILED')
-    return 'denied'
-  if (name.startsWith('KafkaJSSASL')) return 'denied'
-  return 'lost'
+interface Thrown {
+  readonly type?: string
+  readonly name?: string
+  readonly cause?: unknown
+  readonly errors?: readonly unknown[]
+}
+
+/** kafkajs wraps: what gave up names what it gave up on, an aggregate lists its parts. */
+function causes(error: unknown): Thrown[] {
+  if (typeof error !== 'object' || error === null) return []
+  const thrown = error as Thrown
+  return [thrown, ...causes(thrown.cause), ...(thrown.errors ?? []).flatMap(causes)]
+}
+
+const KINDS: Readonly<Record<string, KafkaErrorKind>> = {
+  UNKNOWN_TOPIC_OR_PARTITION: 'missing',
+  INVALID_TOPIC_EXCEPTION: 'missing',
+  MESSAGE_TOO_LARGE: 'too-large',
+  RECORD_LIST_TOO_LARGE: 'too-large',
+  SASL_AUTHENTICATION_FAILED: 'denied',
+  UNSUPPORTED_SASL_MECHANISM: 'denied',
+  INVALID_REPLICATION_FACTOR: 'unsupported',
+  INVALID_CONFIG: 'unsupported',
+  POLICY_VIOLATION: 'unsupported',
+}
+
+function kindOf({ type = '', name = '' }: Thrown): KafkaErrorKind | undefined {
+  if (type.endsWith('_AUTHORIZATION_FAILED') || name.startsWith('KafkaJSSASL')) return 'denied'
+  return KINDS[type]
 }
 
 /** Error codes of the protocol that a partition's answer may carry. */

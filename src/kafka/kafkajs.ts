@@ -1,4 +1,4 @@
-// The parts of kafkajs 2.2.4 we stand on, and two repairs made at run time. The version is pinned;
+// The parts of kafkajs 2.2.4 we stand on, and repairs made at run time. The version is pinned;
 // nothing outside this room knows which client it is.
 //
 // We use its connections, authentication, metadata for leaders and its producer. We do not use its
@@ -27,7 +27,7 @@ export interface WireProtocol<T> {
   readonly logResponseError: boolean
 }
 
-export interface WireBroker {
+export interface WireBroker extends GroupRequests {
   readonly nodeId: number
   isConnected(): boolean
   connect(): Promise<void>
@@ -40,6 +40,52 @@ export interface WireBroker {
   }
 }
 
+/** What a member of a group asks of its coordinator. All throw on the protocol's errors. */
+export interface GroupRequests {
+  joinGroup(request: {
+    groupId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    memberId: string
+    groupProtocols: readonly { name: string; metadata: Buffer }[]
+  }): Promise<{
+    generationId: number
+    leaderId: string
+    memberId: string
+    members: readonly { memberId: string; memberMetadata: Buffer }[]
+  }>
+  syncGroup(request: {
+    groupId: string
+    generationId: number
+    memberId: string
+    groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
+  }): Promise<{ memberAssignment: Buffer }>
+  heartbeat(request: {
+    groupId: string
+    groupGenerationId: number
+    memberId: string
+  }): Promise<unknown>
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+  offsetCommit(request: {
+    groupId: string
+    groupGenerationId: number
+    memberId: string
+    topics: readonly {
+      topic: string
+      partitions: readonly { partition: number; offset: string; metadata: string }[]
+    }[]
+  }): Promise<unknown>
+  offsetFetch(request: {
+    groupId: string
+    topics: readonly { topic: string; partitions: readonly { partition: number }[] }[]
+  }): Promise<{
+    responses: readonly {
+      topic: string
+      partitions: readonly { partition: number; offset: string; metadata: string | null }[]
+    }[]
+  }>
+}
+
 export interface WireCluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
@@ -47,7 +93,9 @@ export interface WireCluster {
   refreshMetadata(): Promise<void>
   removeBroker(address: { host: string; port: number }): void
   findBroker(node: { nodeId: number | string }): Promise<WireBroker>
-  getNodeIds(): number[]
+  findGroupCoordinator(group: { groupId: string }): Promise<WireBroker>
+  /** `findConnectedBroker`: any that answers, the first one too, before metadata is known. */
+  readonly brokerPool: { findConnectedBroker(): Promise<WireBroker> }
   findTopicPartitionMetadata(
     topic: string,
   ): { partitionId: number; leader: number; partitionErrorCode: number }[]
@@ -90,6 +138,7 @@ export function kafkajs(): Kafkajs {
   if (loaded) return loaded
   const library = require('kafkajs') as Kafkajs
   repairRequestQueue()
+  repairConnection()
   library.CompressionCodecs[library.CompressionTypes.ZSTD] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) =>
       zstdCompressSync(buffer, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
@@ -139,4 +188,87 @@ function repairRequestQueue(): void {
       throttledMs > 0 ? throttledMs : CHECK_EVERY_MS,
     )
   }
+}
+
+interface Connection {
+  readonly connectionTimeout: number
+  readonly broker: string
+  isConnected(): boolean
+  connect(): Promise<unknown>
+  disconnect(): Promise<unknown>
+  send(protocol: { readonly requestTimeout?: number | null }): Promise<unknown>
+  readonly requestTimeout: number
+  leaving?: Promise<unknown> | undefined
+  failure(what: string): Error
+  rejectRequests(error: Error): void
+  readonly socket?: { setMaxListeners(count: number): void }
+  /** What came of an answer that is not whole yet. */
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  connecting?: Promise<unknown> | undefined
+}
+
+/**
+ * Without it, connecting again after a connection broke in the middle of an answer reads what was left
+ * of it as the beginning of the next one, and no request is answered rightly any more; callers that
+ * connect at the same time open a socket each and write to one that is not open yet; a connection
+ * closed by the other side before it stood is waited for for ever; and so is, while disconnecting, the
+ * answer of a broker that hangs, because a connection that is going down counts no time any more, and
+ * takes along a socket that was opened meanwhile.
+ */
+function repairConnection(): void {
+  const { prototype } = require('kafkajs/src/network/connection') as { prototype: Connection }
+  const { KafkaJSConnectionError } = require('kafkajs/src/errors') as {
+    KafkaJSConnectionError: new (message: string, about: { broker: string }) => Error
+  }
+  const SIZE_BYTES = 4
+  const GRACE_MS = 1_000
+  const { connect, disconnect, send } = prototype
+  prototype.send = function (this: Connection, protocol): Promise<unknown> {
+    const limitMs = Math.max(this.requestTimeout, protocol.requestTimeout ?? 0) + GRACE_MS
+    return within(limitMs, send.call(this, protocol), () => this.failure('no answer'))
+  }
+  prototype.failure = function (this: Connection, what: string): Error {
+    return new KafkaJSConnectionError(`${what} from ${this.broker}`, { broker: this.broker })
+  }
+  prototype.disconnect = function (this: Connection): Promise<unknown> {
+    if (this.leaving) return this.leaving
+    const reject = setTimeout(
+      () => this.rejectRequests(this.failure('disconnected, no answer')),
+      GRACE_MS,
+    )
+    const left = within(2 * GRACE_MS, disconnect.call(this), () => this.failure('no end'))
+    // Never rejects: the library calls it where nobody would hear.
+    this.leaving = left.catch(() => undefined).finally(() => {
+      clearTimeout(reject)
+      this.leaving = undefined
+    })
+    return this.leaving
+  }
+  prototype.connect = function (this: Connection): Promise<unknown> {
+    // A connection that is going down would take the new socket with it.
+    if (this.leaving) return this.leaving.then(() => this.connect())
+    if (this.isConnected()) return Promise.resolve(true)
+    if (this.connecting) return this.connecting
+    this.chunks = []
+    this.bytesBuffered = 0
+    this.bytesNeeded = SIZE_BYTES
+    const connected = connect.call(this)
+    // Each further `disconnect` of a connection that is down leaves a listener: no reason to warn.
+    this.socket?.setMaxListeners(0)
+    const limitMs = this.connectionTimeout + GRACE_MS
+    const connecting = within(limitMs, connected, () => this.failure('no connection'))
+    this.connecting = connecting.finally(() => {
+      this.connecting = undefined
+    })
+    return this.connecting
+  }
+}
+
+/** @throws what `failure` makes, when it takes longer */
+function within<T>(limitMs: number, work: Promise<T>, failure: () => Error): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const limit = setTimeout(() => reject(failure()), limitMs)
+  return Promise.race([work, late]).finally(() => clearTimeout(limit))
 }

@@ -65,8 +65,13 @@ export interface ReadOptions {
   readonly bufferBytes?: number
   /** Default 250 ms. */
   readonly maxWaitMs?: number
+  /** Asked before each fetch; a part it refuses is left out of it and asked about again soon. */
+  readonly wanted?: (part: ReadFrom) => boolean
+  /** A broker answered a fetch, with records or without. */
+  readonly onAnswer?: () => void
 }
 
+const MAX_WAIT_MS = 250
 const FETCH_BYTES = 4 * 1024 * 1024
 /** Asked for of one partition: so much that it weighs about this once decoded. */
 const PART_WEIGHT = 8 * 1024 * 1024
@@ -76,6 +81,8 @@ const MAX_PART_BYTES = 1024 * 1024
 const TRIES = 20
 const TRY_AFTER_MS = 250
 const MISSES = 4
+/** A part that is not wanted now may be in a moment: the others are not waited for longer. */
+const UNWANTED_WAIT_MS = 10
 
 /**
  * Batches as they come, until the signal. One fetch is in flight a broker.
@@ -96,14 +103,7 @@ export async function* readPartitions(
     buffer.wake()
   }
   signal.addEventListener('abort', end)
-  const reader = new Reader(
-    connection,
-    cluster,
-    from,
-    buffer,
-    stop.signal,
-    options.maxWaitMs ?? 250,
-  )
+  const reader = new Reader(connection, cluster, from, buffer, stop.signal, options)
   const running = reader.run().catch((error: unknown) => buffer.fail(error))
   try {
     while (!signal.aborted) {
@@ -130,7 +130,7 @@ class Reader {
   readonly #cluster: WireCluster
   readonly #buffer: Buffered
   readonly #signal: AbortSignal
-  readonly #maxWaitMs: number
+  readonly #options: ReadOptions
   /** Position by part; only its leader's loop touches it. */
   readonly #parts: Map<string, Held>
   #tries = 0
@@ -143,13 +143,13 @@ class Reader {
     from: readonly ReadFrom[],
     buffer: Buffered,
     signal: AbortSignal,
-    maxWaitMs: number,
+    options: ReadOptions,
   ) {
     this.#connection = connection
     this.#cluster = cluster
     this.#buffer = buffer
     this.#signal = signal
-    this.#maxWaitMs = maxWaitMs
+    this.#options = options
     this.#parts = new Map(from.map((part) => [key(part), { part, next: part.offset, misses: 0 }]))
   }
 
@@ -182,12 +182,24 @@ class Reader {
         broker = await this.#cluster.findBroker({ nodeId: leader })
         // The broker fills its answer from the front: take turns at being first.
         rotate = (rotate + 1) % parts.length
-        const turn = [...parts.slice(rotate), ...parts.slice(0, rotate)]
+        const turn = [...parts.slice(rotate), ...parts.slice(0, rotate)].filter(({ part }) =>
+          this.#wanted(part),
+        )
+        const left = turn.length < parts.length
+        if (turn.length === 0) {
+          await systemClock.sleep(UNWANTED_WAIT_MS, this.#signal)
+          continue
+        }
         answers = await fetchParts(
           broker,
           turn.map(({ part, next }) => ({ ...part, offset: next })),
-          { maxWaitMs: this.#maxWaitMs, maxBytes: FETCH_BYTES, partBytes: this.#partBytes() },
+          {
+            maxWaitMs: left ? UNWANTED_WAIT_MS : (this.#options.maxWaitMs ?? MAX_WAIT_MS),
+            maxBytes: FETCH_BYTES,
+            partBytes: this.#partBytes(),
+          },
         )
+        this.#options.onAnswer?.()
       } catch (error) {
         round.over = true
         if (error instanceof KafkaError && error.kind !== 'lost') throw error
@@ -197,6 +209,10 @@ class Reader {
       for (const answer of answers) if (!(await this.#accept(answer))) round.over = true
       await this.#buffer.room(this.#signal)
     }
+  }
+
+  #wanted(part: ReadFrom): boolean {
+    return this.#options.wanted?.(part) ?? true
   }
 
   /** False: metadata is stale. */

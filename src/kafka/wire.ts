@@ -57,6 +57,11 @@ export class WireReader {
     return this.bytes.subarray(at, at + size)
   }
 
+  /** The encoding of the older versions: a length of 16 bits. */
+  string(): string {
+    return this.take(this.int16()).toString()
+  }
+
   compactString(): string | null {
     const size = this.uvarint() - 1
     return size < 0 ? null : this.take(size).toString()
@@ -89,39 +94,56 @@ export class WireReader {
   }
 }
 
+/** Writes into one buffer that grows. */
 export class WireWriter {
-  readonly #parts: Buffer[] = []
+  #buffer = Buffer.allocUnsafe(512)
+  #size = 0
 
   int8(value: number): this {
-    const part = Buffer.alloc(1)
-    part.writeInt8(value)
-    return this.raw(part)
+    const at = this.#room(1)
+    this.#buffer.writeInt8(value, at)
+    return this
+  }
+
+  int16(value: number): this {
+    const at = this.#room(2)
+    this.#buffer.writeInt16BE(value, at)
+    return this
   }
 
   int32(value: number): this {
-    const part = Buffer.alloc(4)
-    part.writeInt32BE(value)
-    return this.raw(part)
+    const at = this.#room(4)
+    this.#buffer.writeInt32BE(value, at)
+    return this
   }
 
   int64(value: number): this {
-    const part = Buffer.alloc(8)
-    part.writeBigInt64BE(BigInt(value))
-    return this.raw(part)
+    const at = this.#room(8)
+    this.#buffer.writeInt32BE(Math.floor(value / 0x1_0000_0000), at)
+    this.#buffer.writeUInt32BE(((value % 0x1_0000_0000) + 0x1_0000_0000) % 0x1_0000_0000, at + 4)
+    return this
   }
 
   uvarint(value: number): this {
-    const bytes: number[] = []
     let rest = value
     while (rest >= 0x80) {
-      bytes.push((rest & 0x7f) | 0x80)
+      const at = this.#room(1)
+      this.#buffer[at] = (rest & 0x7f) | 0x80
       rest >>>= 7
     }
-    return this.raw(Buffer.from([...bytes, rest]))
+    const last = this.#room(1)
+    this.#buffer[last] = rest
+    return this
   }
 
   uuid(hex: string): this {
     return this.raw(Buffer.from(hex, 'hex'))
+  }
+
+  /** The encoding of the older versions: a length of 16 bits. */
+  string(text: string): this {
+    const bytes = Buffer.from(text)
+    return this.int16(bytes.length).raw(bytes)
   }
 
   compactString(text: string | null): this {
@@ -141,11 +163,24 @@ export class WireWriter {
   }
 
   raw(bytes: Buffer): this {
-    this.#parts.push(bytes)
+    const at = this.#room(bytes.length)
+    bytes.copy(this.#buffer, at)
     return this
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#parts)
+    return this.#buffer.subarray(0, this.#size)
+  }
+
+  /** @returns where the next `size` bytes go */
+  #room(size: number): number {
+    const at = this.#size
+    this.#size += size
+    if (this.#size > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#size))
+      this.#buffer.copy(larger, 0, 0, at)
+      this.#buffer = larger
+    }
+    return at
   }
 }

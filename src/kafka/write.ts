@@ -71,7 +71,8 @@ export class KafkaWriter {
         }),
       )
     } catch (error) {
-      await this.#discard()
+      // Not waited for: it may hold on to a request that nobody answers.
+      void this.#discard()
       const known = KafkaError.from(`cannot write to topic "${this.#topic}"`, error)
       throw known.kind === 'lost' ? new KafkaError('indefinite', known.message, error) : known
     }
@@ -118,10 +119,15 @@ function toMessage(record: WriteRecord): {
 } {
   return {
     partition: record.partition,
-    key: record.key === null ? null : Buffer.from(record.key),
-    value: record.value === null ? null : Buffer.from(record.value),
+    key: record.key === null ? null : asBuffer(record.key),
+    value: record.value === null ? null : asBuffer(record.value),
     headers: { ...record.headers },
   }
+}
+
+/** The same bytes, not copied. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** Runs of at most SEND_RECORDS and SEND_BYTES; a larger record goes alone. */

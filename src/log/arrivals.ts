@@ -31,6 +31,11 @@ export class Item<Op, Prepared> {
     this.issuedAtMs = [sent.proposal.issuedAtMs]
   }
 
+  /** Whether preparing and deciding it is the machine's business. */
+  get asksMachine(): boolean {
+    return this.kind === 'propose' && this.proposal.view === undefined
+  }
+
   get newestIssuedAtMs(): number {
     return Math.max(...this.issuedAtMs)
   }

@@ -7,7 +7,7 @@ import type { Answer, Entry } from './machine.ts'
 import { KEY_REUSED, isReused } from './verdict.ts'
 import type { Notice } from './wire.ts'
 
-const FIRST_POLL_MS = 25
+export const FIRST_POLL_MS = 25
 const FIRST_RESEND_MS = 1_000
 
 export interface Asking<Fact> {
@@ -20,6 +20,7 @@ export interface Asking<Fact> {
   readonly message: BusMessage
   readonly answer: Deferred<Answer<Fact>>
   /** All by the monotonic clock. */
+  readonly sentMs: number
   readonly deadlineMs: number
   pollMs: number
   nextPollMs: number
@@ -33,11 +34,13 @@ export function asking<Fact>(
     'project' | 'id' | 'fingerprint' | 'issuedAtMs' | 'message' | 'answer' | 'deadlineMs'
   >,
   nowMs: number,
+  firstPollMs: number,
 ): Asking<Fact> {
   return {
     ...what,
-    pollMs: FIRST_POLL_MS,
-    nextPollMs: nowMs + FIRST_POLL_MS,
+    sentMs: nowMs,
+    pollMs: firstPollMs,
+    nextPollMs: nowMs + firstPollMs,
     resendMs: FIRST_RESEND_MS,
     nextResendMs: nowMs + FIRST_RESEND_MS,
   }

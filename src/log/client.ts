@@ -2,53 +2,69 @@
 //
 // Invariants: an answer is an entry at or below the watermark, or a notice about this very send. A
 // request is looked up after its send is stamped and before it is sent, so a decision the look-up
-// cannot see is younger than the stamp, and lanes still hold its id.
+// cannot see is younger than the stamp, and lanes still hold its id. A request whose id is young is
+// not looked up: whatever was decided on it is young too (docs/design/0006).
 
-import { deferred, forEachLimit } from '../base/async.ts'
+import { deferred } from '../base/async.ts'
+import { toHex, utf8 } from '../base/bytes.ts'
 import { isVarveError } from '../base/errors.ts'
 import { TOPICS } from '../bus/bus.ts'
 import type { BusMessage, Subscription } from '../bus/bus.ts'
 import { idTimeMs } from '../model/id.ts'
 import type { Id } from '../model/id.ts'
-import { answerOf, asking, isFor } from './asking.ts'
-import type { Asking } from './asking.ts'
+import { answerOf, asking } from './asking.ts'
 import { say } from './diagnostics.ts'
 import { Follower } from './follow.ts'
 import type { LogGuests } from './guests.ts'
 import { Journal } from './journal.ts'
-import type { Answer, Entry, Log, Proposal } from './machine.ts'
+import type {
+  Answer,
+  Entry,
+  Log,
+  Machine,
+  Proposal,
+  RebuildRequest,
+  RebuildStep,
+} from './machine.ts'
 import { readMark } from './marks.ts'
 import type { Mark } from './marks.ts'
+import { rebuild, rebuilt } from './rebuild.ts'
 import { FIRST_GENERATION, REQUESTS, requestSlot } from './tables.ts'
-import { AHEAD_MS, HORIZON_MS } from './time.ts'
+import { AHEAD_MS, HORIZON_MS, isYoung } from './time.ts'
+import { Waiting } from './waiting.ts'
 import { decodeTold, encodeSent } from './wire.ts'
-import type { Told } from './wire.ts'
 
 const QUIET_MS = 5_000
+/** How long one look at the answer to `view current` takes at most. */
+const SWITCH_MS = 10_000
 /** How long entries may wait to be projected before the writer is rung. */
 const UNPROJECTED_MS = 1_000
-const POLL_TICK_MS = 25
-const POLL_MAX_MS = 1_600
-/** Look-ups at once: the first may bring the block that answers the others. */
-const LOOK_UPS = 16
-/** A view is asked for again after this time. A switch missed for so short is no harm: what was
- *  decided since is still held by lanes. */
+/**
+ * A view is asked for again after this time. A switch missed for so short is no harm: the replaced view
+ * keeps all that could be read of decisions while it was the current one, and what was decided since
+ * is still held by lanes.
+ */
 const VIEW_FRESH_MS = 1_000
+/** Projects of which something is remembered; of others it is read again. */
+const REMEMBERED = 1_000
+/** Of a project's journal it may be a block: half a megabyte. */
+const JOURNALS = 64
 
 export class LogClient<Op, Fact> implements Log<Op, Fact> {
   readonly #guests: LogGuests
   readonly #tail: Subscription
   readonly #stop = new AbortController()
-  readonly #asking = new Map<Id, Asking<Fact>[]>()
+  readonly #waiting: Waiting<Fact>
   readonly #followers = new Map<string, Set<Follower<Fact>>>()
-  readonly #views = new Map<string, { readonly view: number; readonly readMs: number }>()
+  /** What was read last of each project's mark; it only rises. */
+  readonly #marks = new Map<string, Mark & { readonly readMs: number }>()
   readonly #journals = new Map<string, Journal<Fact>>()
-  #polling: Promise<void> | undefined
   #minding: Promise<void> | undefined
 
   /** Listens on the bus from now on; `close` ends it. */
   constructor(guests: LogGuests) {
     this.#guests = guests
+    this.#waiting = new Waiting(guests, (project, id) => this.decisionOf(project, id))
     this.#tail = guests.bus.subscribe(TOPICS.log, { tail: true }, (messages) => {
       for (const message of messages) this.#hear(message)
       return Promise.resolve()
@@ -58,7 +74,7 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#tail.close()
-    await Promise.all([this.#polling, this.#minding])
+    await Promise.all([this.#waiting.close(), this.#minding])
   }
 
   /**
@@ -87,22 +103,43 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
   }
 
   async watermark(project: string): Promise<Mark> {
-    const view = this.#views.get(project)?.view
-    const mark = await readMark(this.#guests.tables, project, view)
-    this.#views.set(project, { view: mark.view, readMs: this.#guests.clock.monotonicMs() })
+    const { tables, clock } = this.#guests
+    const readMs = clock.monotonicMs()
+    const mark = await readMark(tables, project, this.#marks.get(project)?.view)
+    remember(this.#marks, project, { ...mark, readMs }, REMEMBERED)
     return mark
   }
 
   async decisionOf(project: string, id: Id): Promise<Entry<Fact> | undefined> {
     const { tables, clock } = this.#guests
-    const known = this.#views.get(project)
+    const known = this.#marks.get(project)
     const fresh = known && clock.monotonicMs() - known.readMs < VIEW_FRESH_MS
-    const view = fresh ? known.view : (await this.watermark(project)).view
+    const { view, seq } = fresh ? known : await this.watermark(project)
     const slot = requestSlot(idTimeMs(id))
     const row = await tables.get(REQUESTS, { project, view, slot, id })
     if (row?.seq === undefined) return undefined
-    if (row.seq > (await this.watermark(project)).seq) return undefined
+    if (row.seq > seq && row.seq > (await this.watermark(project)).seq) return undefined
     return await this.#journal(project).entry(row.seq)
+  }
+
+  async *rebuild(
+    project: string,
+    machine: Pick<Machine<never, Fact, never, never>, 'project'>,
+    request: RebuildRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<RebuildStep> {
+    const { id, principal, check } = request
+    const guests = this.#guests
+    // What is asked is a rebuild, whichever view that comes to.
+    const fingerprint = toHex(guests.hash(utf8('rebuild')))
+    // Not in a view that this very request may have replaced.
+    await this.watermark(project)
+    const known = await this.decisionOf(project, id)
+    if (known && 'yes' in known.decision && known.view !== undefined) return yield rebuilt(known)
+    const asked = { project, id, principal, fingerprint, ops: [], cause: null, machine: false }
+    const propose = (view: number): Promise<Answer<Fact>> =>
+      this.propose({ ...asked, view, issuedAtMs: 0 }, SWITCH_MS)
+    yield* rebuild<Fact>({ guests, machine, project, check, propose }, signal)
   }
 
   async *follow(project: string, after: number, signal: AbortSignal): AsyncGenerator<Entry<Fact>> {
@@ -184,7 +221,7 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
 
   /** Rings the project's writer when entries stay above the watermark. */
   async #ringIfBehind(project: string): Promise<void> {
-    const { clock, bus, tables } = this.#guests
+    const { clock, bus, tables, mac } = this.#guests
     try {
       const mark = await this.watermark(project)
       const from = { seq: mark.seq, write: '', chain: new Uint8Array(0) }
@@ -193,7 +230,7 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
       await clock.sleep(UNPROJECTED_MS, this.#stop.signal)
       if (this.#stop.signal.aborted) return
       if ((await readMark(tables, project, mark.view)).seq > mark.seq) return
-      await bus.publish(TOPICS.proposals, [encodeSent({ kind: 'ring', project })])
+      await bus.publish(TOPICS.proposals, [encodeSent({ kind: 'ring', project }, mac)])
     } catch (error) {
       say('anomaly', { project, what: 'cannot look whether entries wait', error })
     }
@@ -219,8 +256,10 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
         code: 'CLOCK_AHEAD',
         message: `cannot use the id "${id}": its time lies over 60 s in the future`,
       }
-    const known = await this.decisionOf(project, id)
-    if (known) return answerOf(known, fingerprint)
+    if (kind === 'give-up' || !isYoung(id, issuedAtMs)) {
+      const known = await this.decisionOf(project, id)
+      if (known) return answerOf(known, fingerprint)
+    }
     const sent = { kind, proposal: { ...proposal, issuedAtMs } } as const
     const nowMs = clock.monotonicMs()
     const one = asking<Fact>(
@@ -229,109 +268,57 @@ export class LogClient<Op, Fact> implements Log<Op, Fact> {
         id,
         fingerprint,
         issuedAtMs,
-        message: encodeSent(sent),
+        message: encodeSent(sent, this.#guests.mac),
         answer: deferred<Answer<Fact>>(),
         deadlineMs: beganMs + deadlineMs,
       },
       nowMs,
+      this.#waiting.firstPollMs,
     )
-    const same = this.#asking.get(id)
-    if (same) same.push(one)
-    else this.#asking.set(id, [one])
-    this.#polling ??= this.#poll()
-    await this.#publish(one)
+    this.#waiting.add(one)
     return await one.answer.promise
-  }
-
-  /** What the bus does not take now is sent again by the poll. */
-  async #publish(one: Asking<Fact>): Promise<void> {
-    await this.#guests.bus.publish(TOPICS.proposals, [one.message]).catch((error: unknown) => {
-      say('anomaly', { project: one.project, what: 'a proposal was not sent', error })
-    })
-  }
-
-  #answer(one: Asking<Fact>, answer: Answer<Fact>): void {
-    const same = this.#asking.get(one.id)?.filter((other) => other !== one)
-    if (same && same.length > 0) this.#asking.set(one.id, same)
-    else this.#asking.delete(one.id)
-    one.answer.resolve(answer)
-  }
-
-  /** One loop for all who wait: an answer that comes quickly costs no timer of its own. */
-  async #poll(): Promise<void> {
-    const { clock } = this.#guests
-    const signal = this.#stop.signal
-    while (this.#asking.size > 0) {
-      await clock.sleep(POLL_TICK_MS, signal)
-      const nowMs = clock.monotonicMs()
-      const due: Asking<Fact>[] = []
-      for (const one of [...this.#asking.values()].flat()) {
-        if (signal.aborted || nowMs >= one.deadlineMs) this.#answer(one, { kind: 'pending' })
-        else if (nowMs >= one.nextPollMs) {
-          one.pollMs = Math.min(POLL_MAX_MS, one.pollMs * 2)
-          one.nextPollMs = nowMs + one.pollMs
-          due.push(one)
-          if (nowMs >= one.nextResendMs) {
-            one.resendMs *= 2
-            one.nextResendMs = nowMs + one.resendMs
-            void this.#publish(one)
-          }
-        }
-      }
-      void this.#lookUp(due)
-    }
-    this.#polling = undefined
-  }
-
-  async #lookUp(due: readonly Asking<Fact>[]): Promise<void> {
-    await forEachLimit(due, LOOK_UPS, async (one) => {
-      if (this.#asking.get(one.id)?.includes(one) !== true) return
-      try {
-        const entry = await this.decisionOf(one.project, one.id)
-        if (entry) this.#answer(one, answerOf(entry, one.fingerprint))
-      } catch (error) {
-        say('anomaly', { project: one.project, what: 'a request cannot be looked up', error })
-      }
-    })
   }
 
   // ── the bus ──
 
   #hear(message: BusMessage): void {
-    const told: Told<Fact> | undefined = decodeTold(message)
+    const told = decodeTold<Fact>(message, this.#guests.mac)
+    if (told === 'forged')
+      return say('anomaly', { what: 'a message on the log topic is not of this cluster', count: 1 })
     if (!told) return say('anomaly', { what: 'a message on the log topic makes no sense' })
     const { project } = told
     const nowMs = this.#guests.clock.monotonicMs()
     switch (told.kind) {
       case 'entries':
-        if (this.#asking.size > 0)
-          for (const entry of told.entries)
-            for (const one of this.#asking.get(entry.id) ?? [])
-              if (one.project === project) this.#answer(one, answerOf(entry, one.fingerprint))
+        this.#waiting.entries(project, told.entries)
         for (const follower of this.#followers.get(project) ?? [])
           follower.push(told.entries, nowMs)
         break
       case 'notices':
-        for (const notice of told.notices)
-          for (const one of this.#asking.get(notice.id) ?? [])
-            if (one.project === project && isFor(notice, one))
-              this.#answer(one, { kind: 'notice', code: notice.code, message: notice.message })
+        this.#waiting.notices(project, told.notices)
         break
       case 'look':
         for (const follower of this.#followers.get(project) ?? []) follower.doubt(nowMs)
-        void this.#lookUp(
-          [...this.#asking.values()].flat().filter((one) => one.project === project),
-        )
+        this.#waiting.look(project)
         break
     }
   }
 
   #journal(project: string): Journal<Fact> {
-    let journal = this.#journals.get(project)
-    if (!journal) {
-      journal = new Journal(this.#guests, project, FIRST_GENERATION)
-      this.#journals.set(project, journal)
-    }
+    const known = this.#journals.get(project)
+    const journal = known ?? new Journal<Fact>(this.#guests, project, FIRST_GENERATION)
+    remember(this.#journals, project, journal, JOURNALS)
     return journal
+  }
+}
+
+/** Keeps at most so many, those that were used last. */
+function remember<V>(map: Map<string, V>, key: string, value: V, most: number): void {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size <= most) return
+  for (const oldest of map.keys()) {
+    map.delete(oldest)
+    return
   }
 }

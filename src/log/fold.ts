@@ -2,6 +2,7 @@
 
 import { assert } from '../base/assert.ts'
 import type { Entry, Machine } from './machine.ts'
+import { FIRST_VIEW } from './tables.ts'
 import { nextLineMs } from './time.ts'
 
 export class Fold<Fact, State> {
@@ -10,17 +11,24 @@ export class Fold<Fact, State> {
   #seq: number
   #atMs: number
   #lineMs: number
+  #view: number
 
   constructor(
     machine: Pick<Machine<never, Fact, State, never>, 'fold'>,
     state: State,
-    from: { readonly seq: number; readonly atMs: number; readonly lineMs: number },
+    from: {
+      readonly seq: number
+      readonly atMs: number
+      readonly lineMs: number
+      readonly view?: number | undefined
+    },
   ) {
     this.#machine = machine
     this.state = state
     this.#seq = from.seq
     this.#atMs = from.atMs
     this.#lineMs = from.lineMs
+    this.#view = from.view ?? FIRST_VIEW
   }
 
   get seq(): number {
@@ -37,6 +45,11 @@ export class Fold<Fact, State> {
     return this.#lineMs
   }
 
+  /** The current view of the projections. */
+  get view(): number {
+    return this.#view
+  }
+
   /**
    * Applies the next entry. `nthNewestMs`: see nextLineMs. When the machine throws, the state may be
    * half changed and this fold is of no more use.
@@ -46,6 +59,7 @@ export class Fold<Fact, State> {
     assert(entry.atMs >= this.#atMs, () => `log time falls at seq ${entry.seq}`)
     this.#machine.fold(this.state, entry)
     this.#seq = entry.seq
+    this.#view = entry.view ?? this.#view
     this.#atMs = entry.atMs
     this.#lineMs = nextLineMs(this.#lineMs, entry.atMs, nthNewestMs)
   }

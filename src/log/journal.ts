@@ -9,7 +9,7 @@ import { concat, equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 import type { KeyOf } from '../tables/schema.ts'
 import { settle } from '../tables/settle.ts'
-import { decodeBlock, encodeBlock, resolveEntries } from './block.ts'
+import { decodeBlock, encodeBlock, isEntryRef, resolveEntries } from './block.ts'
 import type { EncodedEntry, Stored } from './block.ts'
 import type { LogGuests } from './guests.ts'
 import type { Entry } from './machine.ts'
@@ -23,6 +23,9 @@ export interface Head {
   readonly write: string
   readonly chain: Uint8Array
 }
+
+/** Entries of several blocks are taken together up to about this weight. */
+const RUN_BYTES = 4 * 1024 * 1024
 
 export interface Block<Fact> {
   readonly firstSeq: number
@@ -167,6 +170,35 @@ export class Journal<Fact> {
   /** The entries of a block, big ones fetched. @throws VarveError CORRUPT, UNAVAILABLE */
   entries(block: Block<Fact>): Promise<readonly Entry<Fact>[]> {
     return resolveEntries(block.stored, this.#guests.blob, this.#guests.hash)
+  }
+
+  /**
+   * Entries after `after` through `through` (which are known to be there), dense, in runs of `least`
+   * or more, or of some megabytes: small blocks are taken together.
+   * @throws VarveError CORRUPT, UNAVAILABLE
+   */
+  async *runs(
+    after: number,
+    through: number,
+    least: number,
+  ): AsyncGenerator<readonly Entry<Fact>[]> {
+    let run: Entry<Fact>[] = []
+    let at = after
+    let sizeBytes = 0
+    for await (const block of this.blocks(after, through)) {
+      for (const entry of await this.entries(block)) {
+        if (entry.seq <= at || entry.seq > through) continue
+        at = entry.seq
+        run.push(entry)
+      }
+      for (const one of block.stored) if (isEntryRef(one)) sizeBytes += one.blob.sizeBytes
+      sizeBytes += block.bytes.length
+      if (run.length === 0 || (run.length < least && sizeBytes < RUN_BYTES)) continue
+      yield run
+      run = []
+      sizeBytes = 0
+    }
+    if (run.length > 0) yield run
   }
 
   /** One entry that is known to be there. @throws VarveError CORRUPT, UNAVAILABLE */

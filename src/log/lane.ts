@@ -15,9 +15,9 @@ import { assert, must } from '../base/assert.ts'
 import { Signal, deferred } from '../base/async.ts'
 import { toHex } from '../base/bytes.ts'
 import { isVarveError } from '../base/errors.ts'
-import { backoffMs, retry } from '../base/retry.ts'
+import { retry } from '../base/retry.ts'
 import type { Id } from '../model/id.ts'
-import { Item, KeyOrder } from './arrivals.ts'
+import { Item } from './arrivals.ts'
 import {
   BLOCK_MAX_ENTRIES,
   ENTRY_MAX_BYTES,
@@ -33,7 +33,9 @@ import { Journal } from './journal.ts'
 import type { Head } from './journal.ts'
 import { Loader } from './loader.ts'
 import type { Decision, Entry, Machine } from './machine.ts'
+import { Preparing } from './preparing.ts'
 import { Projector } from './projector.ts'
+import { SnapshotKeeper } from './snapshot-keeper.ts'
 import { Snapshots } from './snapshots.ts'
 import { FIRST_GENERATION, bucketEnd, bucketOf } from './tables.ts'
 import { KEPT_IDS, logTimeMs } from './time.ts'
@@ -47,6 +49,8 @@ export interface LaneOptions<Op, Fact, State, Prepared> extends LogGuests {
   readonly keptIds?: number
   /** No snapshot is taken before the entries since the last weigh this. */
   readonly snapshotMinBytes?: number
+  /** A lane that had nothing to do for so long is let go; default 10 minutes. */
+  readonly idleMs?: number
 }
 
 interface Decided<Op, Fact, Prepared> {
@@ -55,9 +59,8 @@ interface Decided<Op, Fact, Prepared> {
 }
 
 const BACKOFF = { firstMs: 10, maxMs: 1_000 }
-/** A snapshot is due when the entries since the last weigh this many times its size. */
-const SNAPSHOT_WEIGHT = 4
-const SNAPSHOT_MIN_BYTES = 1024 * 1024
+/** Entries that may wait to be projected; with more of them nothing is appended. */
+const UNPROJECTED = 8 * BLOCK_MAX_ENTRIES
 /** Turns of the microtask queue without a new decision after which a block is closed. */
 const QUIET_TURNS = 4
 
@@ -65,10 +68,11 @@ export class Lane<Op, Fact, State, Prepared> {
   readonly project: string
   readonly #o: LaneOptions<Op, Fact, State, Prepared>
   readonly #journal: Journal<Fact>
-  readonly #snapshots: Snapshots
   readonly #loader: Loader<Fact, State>
   readonly #projector: Projector<Fact>
   readonly #teller: Teller<Op, Fact>
+  readonly #preparing: Preparing<Op, State, Prepared>
+  readonly #keeper: SnapshotKeeper
   readonly #stop = new AbortController()
   /** Rejects when deciding finds that something it believes is not so. */
   readonly #failed = deferred<void>()
@@ -76,7 +80,6 @@ export class Lane<Op, Fact, State, Prepared> {
 
   /** Held from arrival until appended, refused or let go. */
   readonly #open = new Map<Id, Item<Op, Prepared>>()
-  readonly #keys = new KeyOrder<Item<Op, Prepared>>()
   #arrived = 0
   #prepared: Item<Op, Prepared>[] = []
   #decided: Decided<Op, Fact, Prepared>[] = []
@@ -88,11 +91,8 @@ export class Lane<Op, Fact, State, Prepared> {
   #head: Head | undefined
   #lookAgain = false
   #spoiled = false
-
-  #weightBytes = 0
-  #snapshotBytes = 0
-  /** Deciding rests until the state and the log are at one point. */
-  #snapshotDue = false
+  /** By the monotonic clock: when something came last. */
+  #busyMs: number
 
   constructor(project: string, options: LaneOptions<Op, Fact, State, Prepared>) {
     this.project = project
@@ -101,9 +101,19 @@ export class Lane<Op, Fact, State, Prepared> {
     // The line must not depend on what is decided and not yet appended.
     assert(keptIds >= 8 * BLOCK_MAX_ENTRIES, 'enough ids are kept')
     this.#journal = new Journal(options, project, FIRST_GENERATION)
-    this.#snapshots = new Snapshots(options, project, FIRST_GENERATION)
-    const [journal, snapshots] = [this.#journal, this.#snapshots]
+    const journal = this.#journal
+    const snapshots = new Snapshots(options, project, FIRST_GENERATION)
+    this.#keeper = new SnapshotKeeper(project, snapshots, options.snapshotMinBytes)
     this.#loader = new Loader({ project, machine, journal, snapshots, random, keptIds })
+    this.#preparing = new Preparing(
+      options,
+      (item) => {
+        this.#prepared.push(item)
+        this.#decideAll()
+      },
+      this.#stop.signal,
+    )
+    this.#busyMs = options.clock.monotonicMs()
     this.#teller = new Teller(options, project)
     this.#projector = new Projector(options, options.machine, this.#journal, (run) =>
       this.#teller.entries(run),
@@ -120,9 +130,23 @@ export class Lane<Op, Fact, State, Prepared> {
     return this.#stop.signal.aborted
   }
 
+  /** It has had nothing to do for `forMs`, and holds nothing that is not in the log and told. */
+  isIdle(forMs: number): boolean {
+    if (this.#open.size > 0 || this.#decided.length > 0 || !this.#fold || this.#lookAgain)
+      return false
+    if (this.#projector.lag > 0 || !this.#teller.isIdle || this.#keeper.isSaving) return false
+    return this.#o.clock.monotonicMs() - this.#busyMs >= forMs
+  }
+
+  /** Lets it go: `run` ends. */
+  retire(): void {
+    this.#stop.abort()
+  }
+
   /** Takes what came from the bus; copies of what it holds join it. */
   offer(sent: Sent<Op>): void {
     if (this.stopped) return
+    this.#busyMs = this.#o.clock.monotonicMs()
     if (sent.kind === 'ring') {
       this.#lookAgain = true
       this.#wake.ring()
@@ -138,7 +162,7 @@ export class Lane<Op, Fact, State, Prepared> {
     }
     const item = new Item<Op, Prepared>(this.#arrived++, sent, this.#keysOf(sent))
     this.#open.set(sent.proposal.id, item)
-    if (this.#keys.add(item)) this.#prepare(item)
+    this.#preparing.add(item)
   }
 
   /** Serves until the signal. Rejects when it cannot go on; what it held is unanswered then. */
@@ -164,7 +188,7 @@ export class Lane<Op, Fact, State, Prepared> {
     try {
       await Promise.all(loops)
     } catch (error) {
-      if (signal.aborted) return
+      if (inner.aborted) return
       say('stopped', { project: this.project, error })
       throw error
     } finally {
@@ -173,8 +197,6 @@ export class Lane<Op, Fact, State, Prepared> {
       await Promise.allSettled(loops)
     }
   }
-
-  // ── prepare ──
 
   #keysOf(sent: Exclude<Sent<Op>, { kind: 'ring' }>): readonly string[] {
     if (sent.kind === 'give-up') return []
@@ -185,50 +207,14 @@ export class Lane<Op, Fact, State, Prepared> {
     }
   }
 
-  #prepare(item: Item<Op, Prepared>): void {
-    if (!this.#fold) return // started when the state stands
-    const attempt = ++item.attempt
-    item.prepared = undefined
-    if (item.kind === 'give-up' || item.poisoned) return this.#takePrepared(item)
-    const { machine, clock, random } = this.#o
-    let preparing: Promise<Prepared>
-    try {
-      preparing = machine.prepare(this.#fold.state, item.proposal)
-    } catch (error) {
-      preparing = Promise.reject(error)
-    }
-    void preparing.then(
-      (value) => {
-        if (item.attempt !== attempt) return
-        item.prepared = { value }
-        this.#takePrepared(item)
-      },
-      async (error: unknown) => {
-        if (item.attempt !== attempt) return
-        if (isVarveError(error) && error.spec.retry) {
-          await clock.sleep(backoffMs(BACKOFF, 3, random), this.#stop.signal)
-          if (item.attempt === attempt && !this.#stop.signal.aborted) this.#prepare(item)
-          return
-        }
-        item.prepared = { error }
-        this.#takePrepared(item)
-      },
-    )
-  }
-
   // ── decide ──
-
-  #takePrepared(item: Item<Op, Prepared>): void {
-    this.#prepared.push(item)
-    this.#decideAll()
-  }
 
   #decideAll(): void {
     try {
       while (
         this.#fold &&
         !this.#spoiled &&
-        !this.#snapshotDue &&
+        !this.#keeper.due &&
         this.#decided.length < BLOCK_MAX_ENTRIES
       ) {
         const item = this.#prepared.shift()
@@ -258,7 +244,7 @@ export class Lane<Op, Fact, State, Prepared> {
       seq: fold.seq + 1,
       atMs: logTimeMs(fold.atMs, this.#o.clock.nowMs(), newest),
     }
-    const ruling = rule(this.#o.machine, fold.state, item, at)
+    const ruling = rule(this.#o.machine, fold, item, at)
     if (ruling.bug !== undefined)
       say('anomaly', {
         project: this.project,
@@ -268,7 +254,7 @@ export class Lane<Op, Fact, State, Prepared> {
       })
     if ('again' in ruling) {
       item.again++
-      return this.#prepare(item)
+      return this.#preparing.prepare(item)
     }
     if ('notice' in ruling) {
       this.#teller.notice(item, ruling.notice)
@@ -284,6 +270,7 @@ export class Lane<Op, Fact, State, Prepared> {
       cause: proposal.cause,
       fingerprint: proposal.fingerprint,
       decision,
+      ...('yes' in decision && proposal.view !== undefined ? { view: proposal.view } : {}),
     })
     try {
       fold.apply(encoded.entry, this.#loader.nthNewestMs(at.seq))
@@ -298,7 +285,7 @@ export class Lane<Op, Fact, State, Prepared> {
     this.#newestIssuedMs = newest
     this.#decided.push({ item, encoded })
     this.#wake.ring()
-    for (const next of this.#keys.release(item)) this.#prepare(next)
+    this.#preparing.release(item)
   }
 
   #encode(entry: Entry<Fact>): EncodedEntry<Fact> {
@@ -314,7 +301,7 @@ export class Lane<Op, Fact, State, Prepared> {
   /** Forgets an item that will not be appended. */
   #letGo(item: Item<Op, Prepared>): void {
     this.#open.delete(item.proposal.id)
-    for (const next of this.#keys.release(item)) this.#prepare(next)
+    this.#preparing.release(item)
   }
 
   // ── append ──
@@ -324,10 +311,11 @@ export class Lane<Op, Fact, State, Prepared> {
     while (!signal.aborted) {
       if (this.#spoiled) await this.#load(signal)
       if (this.#lookAgain) await this.#look(signal)
+      while (this.#projector.lag >= UNPROJECTED && !signal.aborted) await this.#projector.moved()
       await this.#collect()
       if (this.#spoiled) continue
       if (this.#decided.length > 0) await this.#appendBlock(signal)
-      else if (this.#snapshotDue) this.#takeSnapshot()
+      else if (this.#keeper.due) this.#takeSnapshot()
       else if (!this.#lookAgain) await this.#wake.wait()
     }
   }
@@ -384,7 +372,7 @@ export class Lane<Op, Fact, State, Prepared> {
       sizeBytes,
     })
     say('appended', { project: this.project, entries: block.length, bytes: sizeBytes })
-    this.#weigh(sizeBytes)
+    this.#keeper.weigh(sizeBytes)
     this.#decideAll()
   }
 
@@ -403,45 +391,24 @@ export class Lane<Op, Fact, State, Prepared> {
     this.#prepared = []
     this.#decided = []
     this.#newestIssuedMs = 0
-    for (const item of this.#open.values()) item.attempt++
+    this.#preparing.end(this.#open.values())
     const loaded = await this.#patiently(signal, () => this.#loader.read(this.#head))
     const { fold, head, snapshotBytes, sinceBytes } = loaded
     this.#fold = fold
     this.#head = head
-    this.#snapshotBytes = snapshotBytes
-    this.#snapshotDue = false
-    this.#weightBytes = 0
-    if (sinceBytes > 0) this.#weigh(sinceBytes)
+    this.#keeper.begin(snapshotBytes, sinceBytes)
     this.#projector.reach(head.seq)
-    this.#keys.clear()
-    const first = [...this.#open.values()]
-      .toSorted((a, b) => a.order - b.order)
-      .filter((item) => this.#keys.add(item))
-    for (const item of first) this.#prepare(item)
-  }
-
-  // ── snapshots ──
-
-  #weigh(sizeBytes: number): void {
-    this.#weightBytes += sizeBytes
-    const least = this.#o.snapshotMinBytes ?? SNAPSHOT_MIN_BYTES
-    if (this.#weightBytes >= Math.max(least, SNAPSHOT_WEIGHT * this.#snapshotBytes))
-      this.#snapshotDue = true
+    this.#preparing.begin(this.#open.values(), fold.state)
   }
 
   #takeSnapshot(): void {
     const fold = must(this.#fold, 'the state')
     const head = must(this.#head, 'the head')
     assert(fold.seq === head.seq, 'a snapshot is of what is in the log')
+    const { atMs, lineMs, view } = fold
     const state = this.#o.machine.snapshot(fold.state)
-    const bytes = this.#snapshots.print({ head, atMs: fold.atMs, lineMs: fold.lineMs, state })
-    this.#snapshotDue = false
-    this.#weightBytes = 0
-    this.#snapshotBytes = bytes.length
+    this.#keeper.take({ head, atMs, lineMs, view, state })
     this.#decideAll()
-    this.#snapshots.save(head.seq, bytes).catch((error: unknown) => {
-      say('anomaly', { project: this.project, what: 'a snapshot was not saved', error })
-    })
   }
 
   async #patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {

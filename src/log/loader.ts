@@ -82,6 +82,7 @@ export class Loader<Fact, State> {
       seq: from.seq,
       atMs: saved?.atMs ?? 0,
       lineMs: saved?.lineMs ?? 0,
+      view: saved?.view,
     })
     if (!this.#done || this.#ids.nextSeq <= from.seq)
       await this.#readIds(from.seq, fold.atMs - 2 * HORIZON_MS)

@@ -18,6 +18,8 @@ export interface Proposal<Op> {
   readonly fingerprint: string
   /** Carries the state it continues: never expires, a repeat is refused by state, unrecorded. */
   readonly machine: boolean
+  /** Instead of ops: makes this view of the projections the current one. */
+  readonly view?: number
 }
 
 export type Decision<Fact> =
@@ -45,6 +47,8 @@ export interface Entry<Fact> {
   readonly cause: Id | null
   readonly fingerprint: string
   readonly decision: Decision<Fact>
+  /** From this entry on this view is the current one. */
+  readonly view?: number
 }
 
 export type Verdict<Fact> =
@@ -79,7 +83,10 @@ export interface Machine<Op, Fact, State, Prepared> {
   decide(state: State, proposal: Proposal<Op>, prepared: Prepared, at: At): Verdict<Fact>
   /** The final rows of a dense run of entries, for one view; commit rows first, branch rows after. */
   project(project: string, view: number, entries: readonly Entry<Fact>[]): FactWrite[]
-  /** JSON-able value of the whole state; `restore(snapshot(s))` folds on identically. */
+  /**
+   * JSON-able value of the whole state; `restore(snapshot(s))` folds on identically. It is printed
+   * later, while the state goes on changing: what it holds of the state never changes.
+   */
   snapshot(state: State): unknown
   restore(value: unknown): State
 }
@@ -104,4 +111,36 @@ export interface Log<Op, Fact> {
   follow(project: string, after: number, signal: AbortSignal): AsyncIterable<Entry<Fact>>
   /** The seq through which everything can be read; and the view that stands there. */
   watermark(project: string): Promise<{ readonly seq: number; readonly view: number }>
+  /**
+   * Fills another view of the projections from the first entry on, then has a recorded entry make it
+   * the current one; reads go on meanwhile. With `check` it is compared with the current one instead,
+   * and stays unused. Each step says how far it is; again after a failure it begins anew, unless
+   * `id` is decided. @throws VarveError STALE_STATE: another rebuild was quicker; UNAVAILABLE, CORRUPT
+   */
+  rebuild(
+    project: string,
+    machine: Pick<Machine<never, Fact, never, never>, 'project'>,
+    request: RebuildRequest,
+    signal: AbortSignal,
+  ): AsyncIterable<RebuildStep>
+}
+
+export interface RebuildRequest {
+  readonly id: Id
+  readonly principal: string
+  readonly check: boolean
+}
+
+export interface RebuildStep {
+  readonly phase: 'filling' | 'comparing' | 'switching' | 'done'
+  /** The view that is made, and where it stands. */
+  readonly view: number
+  readonly seq: number
+  /** How far it is to be filled. */
+  readonly through: number
+  /** Rows compared so far. */
+  readonly rows: number
+  /** How many of them differ, and the first of those. */
+  readonly differing: number
+  readonly examples: readonly string[]
 }

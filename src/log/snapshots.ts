@@ -1,6 +1,6 @@
 // The folded state, saved now and then so that a lane need not read its log from the first entry.
 
-import { equalBytes, fromHex, fromUtf8, toHex, utf8 } from '../base/bytes.ts'
+import { concat, equalBytes, fromHex, fromUtf8, toHex, utf8 } from '../base/bytes.ts'
 import { say } from './diagnostics.ts'
 import type { LogGuests } from './guests.ts'
 import type { Head } from './journal.ts'
@@ -12,12 +12,19 @@ export interface Saved {
   /** Log time of that entry. */
   readonly atMs: number
   readonly lineMs: number
+  /** The current view of the projections; undefined: the first. */
+  readonly view?: number
   readonly state: unknown
   readonly sizeBytes: number
 }
 
 /** Older ones are taken away. */
 const KEPT = 2
+/** Items of a list that are printed in one go, and text after which others get their turn. */
+const SLICE_ITEMS = 256
+const SLICE_CHARS = 256 * 1024
+/** Levels of objects that may hold long lists: the whole, and the state in it. */
+const LEVELS = 2
 
 export class Snapshots {
   readonly #guests: LogGuests
@@ -47,11 +54,20 @@ export class Snapshots {
     return undefined
   }
 
-  /** The bytes of a snapshot, made at once: the state may change right after. */
-  print(saved: Omit<Saved, 'sizeBytes'>): Uint8Array {
+  /** The bytes of a snapshot, made in slices: whoever serves other requests meanwhile goes on. */
+  async print(saved: Omit<Saved, 'sizeBytes'>): Promise<Uint8Array> {
     const { head, ...rest } = saved
     const printed: Printed = { ...rest, write: head.write, chain: toHex(head.chain) }
-    return utf8(JSON.stringify(printed))
+    const parts: Uint8Array[] = []
+    let text = ''
+    for (const piece of pieces(printed, LEVELS)) {
+      text += piece
+      if (text.length < SLICE_CHARS) continue
+      parts.push(utf8(text))
+      text = ''
+      await this.#guests.clock.sleep(0)
+    }
+    return concat([...parts, utf8(text)])
   }
 
   /** @throws VarveError UNAVAILABLE, DISK_FULL: then there is none, which is no harm */
@@ -74,6 +90,28 @@ export class Snapshots {
       await blob.delete([old.blob])
     }
   }
+}
+
+/** The JSON of a value, long lists in it a few items at a time. */
+function* pieces(value: unknown, levels: number): Generator<string> {
+  if (Array.isArray(value) && value.length > SLICE_ITEMS) {
+    for (let at = 0; at < value.length; at += SLICE_ITEMS)
+      yield (at === 0 ? '[' : ',') + JSON.stringify(value.slice(at, at + SLICE_ITEMS)).slice(1, -1)
+    yield ']'
+  } else if (levels > 0 && isPlain(value)) {
+    let before = '{'
+    for (const [name, part] of Object.entries(value)) {
+      if (part === undefined) continue
+      yield `${before}${JSON.stringify(name)}:`
+      yield* pieces(part, levels - 1)
+      before = ','
+    }
+    yield before === '{' ? '{}' : '}'
+  } else yield JSON.stringify(value)
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 type Printed = Omit<Saved, 'head' | 'sizeBytes'> & {

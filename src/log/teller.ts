@@ -24,32 +24,42 @@ export interface Copy<Op> {
 const OUTBOX_MESSAGES = 10_000
 
 export class Teller<Op, Fact> {
-  readonly #guests: Pick<LogGuests, 'bus'>
+  readonly #guests: Pick<LogGuests, 'bus' | 'mac'>
   readonly #project: string
   readonly #outbox: BusMessage[] = []
   readonly #outboxWake = new Signal()
+  #isPublishing = false
   /** Copies of decided requests, by the seq that decided them. */
   readonly #copies = new Map<number, Copy<Op>[]>()
   readonly #copiesWake = new Signal()
 
-  constructor(guests: Pick<LogGuests, 'bus'>, project: string) {
+  constructor(guests: Pick<LogGuests, 'bus' | 'mac'>, project: string) {
     this.#guests = guests
     this.#project = project
+  }
+
+  /** Everything it was given is said. */
+  get isIdle(): boolean {
+    return this.#outbox.length === 0 && this.#copies.size === 0 && !this.#isPublishing
   }
 
   /** Entries at or below the watermark. */
   entries(run: Run<Fact>): void {
     const sizeBytes = run.sizeBytes ?? utf8(JSON.stringify(run.entries)).length
     const fits = sizeBytes <= BLOCK_MAX_BYTES
+    const { mac } = this.#guests
     this.#send(
-      fits ? encodeEntries(this.#project, run.entries, run.print) : encodeLook(this.#project),
+      fits
+        ? encodeEntries(this.#project, run.entries, run.print, mac)
+        : encodeLook(this.#project, mac),
     )
     if (this.#copies.size > 0) this.#copiesWake.ring()
   }
 
   notice({ proposal, issuedAtMs }: Copy<Op>, said: Pick<Notice, 'code' | 'message'>): void {
     const { id, fingerprint } = proposal
-    this.#send(encodeNotices(this.#project, [{ ...said, id, fingerprint, issuedAtMs }]))
+    const told = { ...said, id, fingerprint, issuedAtMs }
+    this.#send(encodeNotices(this.#project, [told], this.#guests.mac))
   }
 
   /** Answers a copy of a request that entry `seq` decided, once that can be read. */
@@ -82,6 +92,7 @@ export class Teller<Op, Fact> {
   async #publishing(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const messages = this.#outbox.splice(0)
+      this.#isPublishing = messages.length > 0
       if (messages.length === 0) await this.#outboxWake.wait()
       else
         await this.#guests.bus.publish(TOPICS.log, messages).catch((error: unknown) => {

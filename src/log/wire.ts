@@ -1,18 +1,21 @@
 // What travels on the bus between proposers, lanes and followers. A bus inside one process hands the
 // very messages on: then nobody prints or parses, and everybody shares the values, which never change.
+//
+// On a bus that others can reach each message carries a MAC over its topic, kind, project and value:
+// lanes, followers and proposers believe what they read, so they read nothing else.
 
-import { fromUtf8, utf8 } from '../base/bytes.ts'
+import { concat, fromUtf8, utf8 } from '../base/bytes.ts'
 import type { ErrorCode } from '../base/errors.ts'
+import { TOPICS } from '../bus/bus.ts'
 import type { BusMessage } from '../bus/bus.ts'
+import { SHARDS } from '../bus/topics.ts'
 import { isId } from '../model/id.ts'
 import type { Id } from '../model/id.ts'
 import { isName } from '../model/name.ts'
+import type { Mac } from './guests.ts'
 import type { Entry, Proposal } from './machine.ts'
 
-/** Partitions of the topics of the log, fixed for ever: a project's shard is its partition. */
-export const SHARDS = 64
-
-/** FNV-1a over the name. */
+/** A project's partition in the topics of the log: FNV-1a over the name. */
 export function shardOf(project: string): number {
   let h = 0x811c9dc5
   for (let i = 0; i < project.length; i++) h = Math.imul(h ^ project.charCodeAt(i), 0x01000193)
@@ -42,46 +45,80 @@ export type Told<Fact> =
   /** A run with entries too big for the bus: read the log. */
   | { readonly kind: 'look'; readonly project: string }
 
-/** Printed when somebody asks for the bytes. */
+interface Content {
+  readonly topic: string
+  readonly project: string
+  readonly kind: string
+  readonly body: unknown
+  readonly print?: (() => Uint8Array) | undefined
+}
+
+/** Printed and signed when somebody asks for the bytes. */
 class Message implements BusMessage {
   readonly partition: number
   readonly key: string
-  readonly headers: { readonly kind: string }
+  readonly kind: string
   readonly body: unknown
-  readonly #print: () => Uint8Array
+  readonly #content: Content
+  readonly #mac: Mac | undefined
   #value: Uint8Array | undefined
+  #headers: Readonly<Record<string, string>> | undefined
 
-  constructor(project: string, kind: string, body: unknown, print?: () => Uint8Array) {
-    this.partition = shardOf(project)
-    this.key = project
-    this.headers = { kind }
-    this.body = body
-    this.#print = print ?? (() => utf8(JSON.stringify(body)))
+  constructor(content: Content, mac: Mac | undefined) {
+    this.partition = shardOf(content.project)
+    this.key = content.project
+    this.kind = content.kind
+    this.body = content.body
+    this.#content = content
+    this.#mac = mac
   }
 
   get value(): Uint8Array {
-    return (this.#value ??= this.#print())
+    const { print, body } = this.#content
+    return (this.#value ??= print ? print() : utf8(JSON.stringify(body)))
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    const { kind, topic } = this.#content
+    return (this.#headers ??= this.#mac
+      ? { kind, mac: this.#mac.sign(signed(topic, kind, this.key, this.value)) }
+      : { kind })
   }
 }
 
-function bodyOf(from: BusMessage): unknown {
-  return from instanceof Message ? from.body : JSON.parse(fromUtf8(from.value))
+function signed(topic: string, kind: string, project: string, value: Uint8Array): Uint8Array {
+  return concat([utf8(`${topic}\n${kind}\n${project}\n`), value])
 }
 
-export function encodeSent<Op>(sent: Sent<Op>): BusMessage {
-  if (sent.kind === 'ring') return new Message(sent.project, 'ring', sent.project)
-  return new Message(sent.proposal.project, sent.kind, sent.proposal)
-}
-
-/** Undefined when it makes no sense. */
-export function decodeSent<Op>(from: BusMessage): Sent<Op> | undefined {
-  let value: unknown
+/** What is read of a message; 'forged': it does not carry the MAC it should. */
+function contentOf(
+  topic: string,
+  from: BusMessage,
+  mac: Mac | undefined,
+): { readonly kind: string; readonly body: unknown } | 'forged' | undefined {
+  if (from instanceof Message) return from
+  const { kind = '', mac: given } = from.headers
+  if (mac && (given === undefined || !mac.verify(signed(topic, kind, from.key, from.value), given)))
+    return 'forged'
   try {
-    value = bodyOf(from)
+    return { kind, body: JSON.parse(fromUtf8(from.value)) }
   } catch {
     return undefined
   }
-  const kind = from.headers['kind']
+}
+
+export function encodeSent<Op>(sent: Sent<Op>, mac?: Mac): BusMessage {
+  const { kind } = sent
+  const body = kind === 'ring' ? sent.project : sent.proposal
+  const project = kind === 'ring' ? sent.project : sent.proposal.project
+  return new Message({ topic: TOPICS.proposals, project, kind, body }, mac)
+}
+
+/** Undefined when it makes no sense, 'forged' when `mac` is given and does not say it is ours. */
+export function decodeSent<Op>(from: BusMessage, mac?: Mac): Sent<Op> | 'forged' | undefined {
+  const content = contentOf(TOPICS.proposals, from, mac)
+  if (content === undefined || content === 'forged') return content
+  const { kind, body: value } = content
   if (kind === 'ring' && typeof value === 'string' && isName(value)) return { kind, project: value }
   if ((kind === 'propose' || kind === 'give-up') && isProposal<Op>(value))
     return { kind, proposal: value }
@@ -93,29 +130,26 @@ export function encodeEntries<Fact>(
   project: string,
   entries: readonly Entry<Fact>[],
   print?: () => Uint8Array,
+  mac?: Mac,
 ): BusMessage {
-  return new Message(project, 'entries', entries, print)
+  return new Message({ topic: TOPICS.log, project, kind: 'entries', body: entries, print }, mac)
 }
 
-export function encodeNotices(project: string, notices: readonly Notice[]): BusMessage {
-  return new Message(project, 'notices', notices)
+export function encodeNotices(project: string, notices: readonly Notice[], mac?: Mac): BusMessage {
+  return new Message({ topic: TOPICS.log, project, kind: 'notices', body: notices }, mac)
 }
 
-export function encodeLook(project: string): BusMessage {
-  return new Message(project, 'look', null)
+export function encodeLook(project: string, mac?: Mac): BusMessage {
+  return new Message({ topic: TOPICS.log, project, kind: 'look', body: null }, mac)
 }
 
-/** Undefined when it makes no sense. */
-export function decodeTold<Fact>(from: BusMessage): Told<Fact> | undefined {
+/** Undefined when it makes no sense, 'forged' when `mac` is given and does not say it is ours. */
+export function decodeTold<Fact>(from: BusMessage, mac?: Mac): Told<Fact> | 'forged' | undefined {
+  const content = contentOf(TOPICS.log, from, mac)
+  if (content === undefined || content === 'forged') return content
   const project = from.key
-  const kind = from.headers['kind']
+  const { kind, body: value } = content
   if (kind === 'look') return { kind, project }
-  let value: unknown
-  try {
-    value = bodyOf(from)
-  } catch {
-    return undefined
-  }
   if (!Array.isArray(value)) return undefined
   if (kind === 'entries') return { kind, project, entries: value as Entry<Fact>[] }
   if (kind === 'notices') return { kind, project, notices: value as Notice[] }
@@ -135,6 +169,7 @@ function isProposal<Op>(value: unknown): value is Proposal<Op> {
     (p.cause === null || (typeof p.cause === 'string' && isId(p.cause))) &&
     Number.isFinite(p.issuedAtMs) &&
     typeof p.fingerprint === 'string' &&
-    typeof p.machine === 'boolean'
+    typeof p.machine === 'boolean' &&
+    (p.view === undefined || (Number.isSafeInteger(p.view) && (p.view as number) > 0))
   )
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line's entry: every command of src/cli, and `dev`, which only this room can wire.
+// The command line's entry: every command of src/cli, and those that only this room can wire.
 
 import { enableCompileCache } from 'node:module'
 
@@ -10,24 +10,33 @@ enableCompileCache()
 process.env['UV_THREADPOOL_SIZE'] ??= '16'
 const { runCli } = await import('../cli/cli.ts')
 const { addDev } = await import('./dev.ts')
+const { addDoctor, doctorArgs } = await import('./doctor.ts')
+const { Interruption } = await import('./interruption.ts')
+const { addServe } = await import('./serve.ts')
 const { VERSION } = await import('./version.ts')
+const { addWork } = await import('./work.ts')
 
-const interrupted = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.on(signal, () => {
-    // The second one means it.
-    if (interrupted.signal.aborted) process.exit(130)
-    interrupted.abort()
-  })
+const interruption = new Interruption()
+interruption.listen()
+const { signal } = interruption
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const world = {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
   cwd: process.cwd(),
   nowMs: Date.now,
-  signal: interrupted.signal,
+  signal,
+}
+const code = await runCli(doctorArgs(process.argv.slice(2)), {
+  ...world,
   version: VERSION,
-  extraCommands: [(program) => addDev(program, interrupted.signal)],
+  extraCommands: [
+    (program) => addDev(program, signal),
+    (program) => addDoctor(program, world),
+    (program) => addServe(program, interruption),
+    (program) => addWork(program, interruption),
+  ],
 })
+process.exitCode = interruption.codeOf(code)

@@ -6,6 +6,7 @@ import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
 import type { Bus } from '../bus/bus.ts'
 import { LogClient } from '../log/client.ts'
+import type { Mac } from '../log/guests.ts'
 import { LogWriter } from '../log/writer.ts'
 import type { Id } from '../model/id.ts'
 import { idSource } from '../model/id.ts'
@@ -28,6 +29,8 @@ export interface Ports {
   readonly hash: Hash
   readonly compute: Compute
   readonly storeKey: Uint8Array
+  /** Where others can reach the bus: says which messages are ours. */
+  readonly mac?: Mac | undefined
 }
 
 export interface Core {

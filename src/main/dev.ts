@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { OPTIONS } from '../config/options.ts'
+import { helpOf } from '../config/help.ts'
 import { parseOptions } from '../config/parse.ts'
 
 interface DevFlags extends Readonly<Record<string, string | boolean | undefined>> {
@@ -21,10 +21,9 @@ export function addDev(program: Command, signal: AbortSignal): void {
     .option('--no-demo', 'run without the demo (the default)')
     .option('--fresh', 'start the data folder anew')
     .option('--once', 'use a temporary folder, stop after the first record the demo delivers')
-  for (const { flag, doc, env, type } of Object.values(OPTIONS))
-    command.option(`${flag} <${type}>`, `${doc} [${env}]`)
+  for (const { head, text } of helpOf('dev')) command.option(head, text)
   command.action(async ({ demo: withDemo, fresh, once, ...flags }: DevFlags) => {
-    const options = parseOptions(process.env, flags)
+    const options = parseOptions('dev', process.env, flags)
     // Loaded here: `varve --help` need not pay for a server.
     const { openEmbedded } = await import('./embedded.ts')
     const { startDemo } = await import('./demo/demo.ts')

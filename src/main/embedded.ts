@@ -1,38 +1,35 @@
 // The whole product in one process, on SQLite, local files and child processes: what a newcomer meets.
 
-import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
-import { fileConnector } from '../../connectors/file/connector.ts'
-import { kafkaConnector } from '../../connectors/kafka/connector.ts'
+import { toHex } from '../base/bytes.ts'
 import { systemClock as clock } from '../base/clock.ts'
 import { systemRandom as random } from '../base/random.ts'
 import { DiskBlobStore } from '../blob/adapters/disk.ts'
 import { MemoryBus } from '../bus/adapters/memory.ts'
-import type { Connector } from '../connector/mod.ts'
 import { EgressHost } from '../egress/host.ts'
 import { ProcessRunner } from '../exec/adapters/process/runner.ts'
 import { DiskScratch } from '../exec/adapters/process/scratch.ts'
-import { LOG_TABLES } from '../log/tables.ts'
 import { Metrics } from '../observe/metrics.ts'
-import { PIPELINES_TABLES } from '../pipelines/pipeline-service.ts'
 import type { Pipelines } from '../pipelines/service.ts'
 import { createServer } from '../server/server.ts'
+import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
 import { SqliteTables } from '../tables/adapters/sqlite.ts'
-import { VERSIONS_TABLES } from '../versions/tables.ts'
 import type { Versions } from '../versions/versions.ts'
 import { openHash, zstdCompute } from './compute.ts'
+import { CONNECTORS } from './connectors.ts'
 import type { Ports } from './core.ts'
 import { openCore } from './core.ts'
+import { consoleFolder } from './console-folder.ts'
 import { openDataFolder } from './data-folder.ts'
 import { eventViews, streamDocuments } from './documents.ts'
+import { Keeper } from './keep.ts'
 import { makeWorkshop } from './pipelines.ts'
 import { resolveSecret } from './secret.ts'
+import { EMBEDDED_TABLES } from './tables.ts'
 import { tally } from './tally.ts'
 import { VERSION } from './version.ts'
 
-const CONNECTORS: readonly Connector[] = [fileConnector, kafkaConnector]
 const DEFAULT_PORT = 7070
 
 export interface EmbeddedOptions {
@@ -71,11 +68,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   await using opened = new AsyncDisposableStack()
   const folder = await openDataFolder(options.data, options.fresh)
   opened.defer(() => folder.release())
-  const tables = await SqliteTables.open(folder.tablesFile, [
-    ...LOG_TABLES,
-    ...VERSIONS_TABLES,
-    ...PIPELINES_TABLES,
-  ])
+  const tables = await SqliteTables.open(folder.tablesFile, EMBEDDED_TABLES)
   opened.defer(() => tables.close())
   const ports: Ports = {
     tables,
@@ -87,22 +80,18 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     compute: zstdCompute,
     storeKey: folder.storeKey,
   }
-  const failure = Promise.withResolvers<never>()
-  failure.promise.catch(() => {}) // whoever cares races it
-  /** Runs it until it is closed; what ends it before that is the failure of the whole. */
-  const keep = (run: (signal: AbortSignal) => Promise<void>): void => {
-    const stop = new AbortController()
-    const running = run(stop.signal).catch(failure.reject)
-    opened.defer(async () => {
-      stop.abort()
-      await running
-    })
+  // One keeper a stage: each is closed before what it stands on.
+  const stage = (): Keeper => {
+    const keeper = new Keeper()
+    opened.defer(() => keeper.close())
+    return keeper
   }
 
   const core = await openCore(ports)
   opened.defer(() => core.close())
   const { versions, ids } = core
-  keep((signal) => core.writeLog(signal))
+  const writing = stage()
+  writing.run((signal) => core.writeLog(signal))
   const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
   const runner = await ProcessRunner.open({ codeRoot: process.cwd(), path })
   opened.defer(() => runner.close())
@@ -118,8 +107,14 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const spouts = new SpoutHost(hosting)
   const egresses = new EgressHost(hosting)
   const token = options.token ?? folder.token
-  const consoleFolder = resolve(import.meta.dirname, '../../dist/console')
+  const forWorkers = {
+    secret: process.env['VARVE_CLUSTER_SECRET'] ?? toHex(folder.storeKey),
+    clock,
+    ids,
+  }
   const server = await createServer({
+    issueWorkerToken: workerTokenIssuer(forWorkers),
+    extensions: [workerRoutes({ ...forWorkers, desk: workshop.api })],
     versions,
     pipelines: workshop.pipelines,
     spouts,
@@ -132,18 +127,21 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     token,
     metrics: () => metrics.text(),
     ...(options.maxUploadBytes ? { maxUploadBytes: options.maxUploadBytes } : {}),
-    ...(existsSync(join(consoleFolder, 'index.html')) ? { consoleFolder } : {}),
+    ...consoleFolder(),
   })
   opened.defer(() => server.close())
 
   await workshop.start()
-  keep((signal) => spouts.run(signal))
-  keep((signal) => egresses.run(signal))
-  keep((signal) => tally(versions, metrics, signal))
+  const hosts = stage()
+  hosts.run((signal) => spouts.run(signal))
+  hosts.run((signal) => egresses.run(signal))
+  hosts.run((signal) => tally(versions, metrics, signal))
   const host = options.host ?? '127.0.0.1'
   const url = await server.start({ host, port: options.port ?? DEFAULT_PORT })
   await folder.publishServer(url)
 
+  const failed = Promise.race([writing.failed, hosts.failed])
+  failed.catch(() => {}) // whoever cares races it
   const all = opened.move()
   return {
     url,
@@ -152,7 +150,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     versions,
     pipelines: workshop.pipelines,
     sandboxMissing: runner.sandboxMissing,
-    failed: failure.promise,
+    failed,
     close: () => all.disposeAsync(),
   }
 }

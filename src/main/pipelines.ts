@@ -1,4 +1,6 @@
-// Everything that turns commits into jobs, wired for one process: planning, work, recording, workers.
+// Everything that turns commits into jobs, in three parts: the ground that all stand on, the desk where
+// people and workers ask, and the planning that carries the log forward. A process has what its roles
+// need; the embedded server has it all, and workers as well.
 
 import { LoopPools } from '../exec/adapters/loops/pools.ts'
 import type { Runner } from '../exec/runner.ts'
@@ -11,62 +13,132 @@ import { WorkQueue } from '../pipelines/queue.ts'
 import { Recorder } from '../pipelines/recorder.ts'
 import { Scheduler } from '../pipelines/scheduler.ts'
 import type { Pipelines } from '../pipelines/service.ts'
+import type { Share } from '../pipelines/share.ts'
 import { WorkRows } from '../pipelines/work.ts'
 import { WorkDesk } from '../server/work.ts'
 import { Agent } from '../worker/agent.ts'
 import type { Core, Ports } from './core.ts'
 
 const POOL = 'embedded'
+/** Believed to be, when none are here; it only decides how large chunks are. */
+const WORKERS_ELSEWHERE = 4
+
+/** One board that follows the log, whatever stands on it. */
+export interface Ground {
+  readonly board: Board
+  readonly rows: WorkRows
+  readonly planner: Planner
+}
+
+/** `workers`: datums worked on at once, as far as can be known; it only decides how large chunks are. */
+export function layGround(
+  ports: Ports,
+  core: Core,
+  options: { readonly runner: Runner; readonly workers: number },
+): Ground {
+  const { tables, clock, random, hash } = ports
+  const { versions } = core
+  return {
+    board: new Board({ versions, clock }),
+    rows: new WorkRows({ tables, clock, random }),
+    planner: new Planner({
+      versions,
+      runner: options.runner,
+      hash,
+      workers: () => options.workers,
+    }),
+  }
+}
+
+export interface Desk {
+  readonly pipelines: Pipelines
+  /** What workers ask. */
+  readonly api: WorkDesk
+  /** Once the board has started. */
+  start(signal: AbortSignal): void
+  close(): Promise<void>
+}
+
+export function openDesk(ports: Ports, core: Core, ground: Ground): Desk {
+  const { tables, bus, clock, random } = ports
+  const { versions, objects } = core
+  const { board, rows, planner } = ground
+  const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
+  const logs = new LogStore({ objects, tables, bus, clock, random })
+  const pipelines = new PipelineService({ board, versions, planner, rows, logs, bus, clock })
+  return {
+    pipelines,
+    api: new WorkDesk({ queue, logs, versions }),
+    start: (signal) => queue.start(signal),
+    close: () => pipelines.close(),
+  }
+}
+
+/** Plans and records until the signal; once the board has started. */
+export function startPlanning(
+  ports: Ports,
+  core: Core,
+  ground: Ground,
+  options: {
+    /** Owners of chunks known to be dead. */
+    readonly isGone?: (owner: string) => boolean
+    readonly share?: Share
+  },
+  signal: AbortSignal,
+): void {
+  const { tables, bus, clock } = ports
+  const { versions, ids } = core
+  const guests = { ...ground, versions, tables, bus, clock, ids, ...options }
+  new Scheduler(guests).start(signal)
+  new Recorder(guests).start(signal)
+}
 
 export interface Workshop {
   readonly pipelines: Pipelines
+  /** What workers ask, wherever they are. */
+  readonly api: WorkDesk
+  /** What workers ask. */
+  readonly desk: WorkDesk
   /** Plans, works and records until `close`. */
   start(): Promise<void>
   /** Gives back what is in hand. */
   close(): Promise<void>
 }
 
-/** `workers`: datums worked on at once. */
+/** All of it in one process. `workers`: datums worked on at once. */
 export function makeWorkshop(
   ports: Ports,
   core: Core,
   options: { readonly runner: Runner; readonly scratch: Scratch; readonly workers: number },
 ): Workshop {
-  const { tables, bus, clock, random, hash } = ports
-  const { versions, objects, ids } = core
+  const { clock } = ports
   const { runner, scratch, workers } = options
-  const board = new Board({ versions, clock })
-  const rows = new WorkRows({ tables, clock, random })
-  const planner = new Planner({ versions, runner, hash, workers: () => workers })
-  const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
-  const logs = new LogStore({ objects, tables, bus, clock, random })
-  const scheduler = new Scheduler({ board, versions, planner, rows, clock, ids })
-  // Workers of an earlier run of this process are dead: nobody else works on this data.
-  const incarnation = ids()
-  const isGone = (owner: string): boolean => !owner.startsWith(incarnation)
-  const recorder = new Recorder({ board, versions, rows, tables, bus, clock, ids, isGone })
-  const pipelines = new PipelineService({ board, versions, planner, rows, logs, bus, clock })
-  const api = new WorkDesk({ queue, logs, versions })
+  const ground = layGround(ports, core, { runner, workers: workers || WORKERS_ELSEWHERE })
+  const desk = openDesk(ports, core, ground)
+  // Loops of an earlier run of this process are dead; workers elsewhere have an "@" in their names.
+  const incarnation = core.ids()
+  const isGone = (owner: string): boolean => !owner.includes('@') && !owner.startsWith(incarnation)
   const pools = new LoopPools({
     start: (pool, index, signal) => {
       const worker = `${incarnation}-${pool}-${index}`
-      return new Agent({ api, runner, scratch, clock, worker }).run(signal)
+      return new Agent({ api: desk.api, runner, scratch, clock, worker }).run(signal)
     },
   })
   const stop = new AbortController()
   return {
-    pipelines,
+    pipelines: desk.pipelines,
+    api: desk.api,
+    desk: desk.api,
     async start() {
-      await board.start(stop.signal)
-      scheduler.start(stop.signal)
-      recorder.start(stop.signal)
-      queue.start(stop.signal)
+      await ground.board.start(stop.signal)
+      startPlanning(ports, core, ground, { isGone }, stop.signal)
+      desk.start(stop.signal)
       await pools.apply({ id: POOL, size: workers })
     },
     async close() {
       stop.abort()
       await pools.close()
-      await pipelines.close()
+      await desk.close()
     },
   }
 }

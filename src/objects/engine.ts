@@ -1,6 +1,6 @@
 // The object engine: one store of chunks and trees over a BlobStore. Its parts, from the bytes up:
 //   chunker, ids, codec, frame, pack    bytes and where they lie
-//   node, store, sink, content          nodes and files, read and written
+//   node, store, sink, content, locate  nodes and files, read and written
 //   draft, merge, writer                changes
 //   walk, diff, glob, select            questions
 
@@ -20,12 +20,15 @@ import { dirEntryOf, entryOf, itemOfEntry, itemOfRef, refOf } from './entries.ts
 import { parseGlob } from './glob.ts'
 import type { Compute, Hash } from './guests.ts'
 import { Ids } from './ids.ts'
+import { locateContent } from './locate.ts'
 import { Merger, storeRoot } from './merge.ts'
 import { CHUNK } from './node.ts'
+import type { Item } from './node.ts'
 import type {
   Change,
   DirEntry,
   FileEntry,
+  LocatedChunk,
   MergeResult,
   Objects,
   TreeEntry,
@@ -52,9 +55,11 @@ export interface ObjectEngineOptions {
 }
 
 export class ObjectEngine implements Objects {
+  readonly presign: BlobStore['presign']
   readonly #store: PackStore
 
   constructor(options: ObjectEngineOptions) {
+    this.presign = options.blob.presign?.bind(options.blob)
     this.#store = new PackStore({
       blob: options.blob,
       random: options.random,
@@ -83,12 +88,22 @@ export class ObjectEngine implements Objects {
     path: Path,
     range?: { offset: number; length?: number },
   ): AsyncIterable<Uint8Array> {
+    yield* readContent(this.#store, await this.#file(root, path), range)
+  }
+
+  async *locate(root: TreeRef | null, path: Path, first = 0): AsyncIterable<LocatedChunk> {
+    yield* locateContent(this.#store, await this.#file(root, path), first)
+  }
+
+  chunkId(hash: Uint8Array): string {
+    return toHex(this.#store.ids.ofHash(hash))
+  }
+
+  async #file(root: TreeRef | null, path: Path): Promise<Item> {
     const item = await find(this.#store, root, path)
-    if (!item?.isFile) {
-      const why = item || path === ROOT ? 'it is a directory' : 'no such path'
-      throw new VarveError('NOT_FOUND_PATH', `cannot read "${path}": ${why}`)
-    }
-    yield* readContent(this.#store, item, range)
+    if (item?.isFile) return item
+    const why = item || path === ROOT ? 'it is a directory' : 'no such path'
+    throw new VarveError('NOT_FOUND_PATH', `cannot read "${path}": ${why}`)
   }
 
   readEntry(

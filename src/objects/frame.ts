@@ -31,7 +31,7 @@ export interface FrameChunk {
 export function frameHead(
   codec: number,
   ids: readonly Uint8Array[],
-  parts: readonly Uint8Array[],
+  parts: readonly { readonly length: number }[],
 ): Uint8Array {
   const head = new ByteWriter(16 + ids.length * 12)
   head.u8(codec)
@@ -39,9 +39,14 @@ export function frameHead(
   head.varint(parts.reduce((sum, part) => sum + part.length, 0))
   ids.forEach((id, i) => {
     head.copy(id, 0, PREFIX_BYTES)
-    head.varint((parts[i] as Uint8Array).length)
+    head.varint((parts[i] as { length: number }).length)
   })
   return head.done()
+}
+
+/** Of a frame with one chunk. */
+export function soleHeadBytes(sizeBytes: number): number {
+  return frameHead(RAW, [new Uint8Array(PREFIX_BYTES)], [{ length: sizeBytes }]).length
 }
 
 /** @throws VarveError CORRUPT */

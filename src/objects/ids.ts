@@ -23,7 +23,13 @@ export class Ids {
   }
 
   ofChunk(bytes: Uint8Array): Uint8Array {
-    this.#chunk.set(this.#hash(bytes), 32)
+    return this.ofHash(this.#hash(bytes))
+  }
+
+  /** Of the chunk whose bytes have this BLAKE3. */
+  ofHash(hash: Uint8Array): Uint8Array {
+    assert(hash.length === 32, 'a BLAKE3 is 32 bytes')
+    this.#chunk.set(hash, 32)
     return this.#hash(this.#chunk)
   }
 

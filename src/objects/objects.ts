@@ -1,6 +1,7 @@
 // What other rooms use of the object engine. Everything streams; memory is bounded by options, never
 // by the size of a file, directory or commit.
 
+import type { BlobKey, BlobStore } from '../blob/blob.ts'
 import type { Path } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { TreeStats } from '../model/entities.ts'
@@ -36,6 +37,26 @@ export type FileContent =
   | { readonly inline: string }
   | { readonly chunk: TreeRef }
   | { readonly list: TreeRef }
+
+/** One chunk of a file. */
+export type LocatedChunk = {
+  /** 64 hex digits. */
+  readonly id: string
+  readonly sizeBytes: number
+} & (
+  | { readonly frame: SoleFrame }
+  /** It shares a frame with chunks that may be of other files: here are its bytes. */
+  | { readonly bytes: Uint8Array }
+)
+
+/** The frame of one chunk and no other, a range of a blob: a head and then the bytes. */
+export interface SoleFrame {
+  readonly key: BlobKey
+  readonly offset: number
+  readonly length: number
+  readonly headBytes: number
+  readonly zstd: boolean
+}
 
 export interface Change {
   readonly path: Path
@@ -86,6 +107,17 @@ export interface Objects {
     entry: FileEntry,
     range?: { offset: number; length?: number },
   ): AsyncIterable<Uint8Array>
+  /**
+   * The chunks of a file in order, from the `first` on (counted from 0), for somebody who fetches them
+   * from the blob store. Frames come unread and unchecked: whoever has the bytes asks `chunkId`. An
+   * inline file has no chunks.
+   * @throws VarveError NOT_FOUND_PATH, CORRUPT
+   */
+  locate(root: TreeRef | null, path: Path, first?: number): AsyncIterable<LocatedChunk>
+  /** The id of the chunk whose bytes have this BLAKE3 (32 bytes). */
+  chunkId(hash: Uint8Array): string
+  /** Of the blob store under it; undefined: nobody else reaches that. */
+  readonly presign: BlobStore['presign']
   /** Children of a directory in byte order of their names, strictly after `after` (a name). */
   list(
     root: TreeRef | null,

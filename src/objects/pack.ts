@@ -20,7 +20,7 @@ const GROWING_BYTES = 4 * 1024 * 1024
 const MAGIC = utf8('varvepk1')
 /** Chunks below this share a frame, which is closed when it holds this much. */
 const SHARED_FRAME_BYTES = 64 * 1024
-const SMALL_CHUNK_BYTES = 32 * 1024
+export const SMALL_CHUNK_BYTES: number = 32 * 1024
 /** Below this a frame costs a disk block anyway: not worth a compressor's wake-up. */
 const COMPRESS_FROM_BYTES = 4 * 1024
 const PENDING_BYTES = 4 * 1024 * 1024

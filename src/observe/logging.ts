@@ -35,6 +35,17 @@ const CHANNELS: Readonly<Record<string, Tell>> = {
     text: `kafka: ${String(text)}`,
     fields,
   }),
+  'varve:bus:lost': plain('warn', 'the bus is away'),
+  'varve:bus:back': plain('info', 'the bus is back'),
+  'varve:bus:anomaly': plain('warn', 'bus anomaly handled'),
+  'varve:cassandra': ({ level, text, ...fields }) => ({
+    level: level === 'warning' ? 'warn' : levelOf(level),
+    text: `cassandra: ${String(text)}`,
+    fields,
+  }),
+  'varve:spouts:paused': plain('warn', 'spout paused itself'),
+  'varve:egress:paused': plain('warn', 'egress paused itself'),
+  'varve:events:waiting': plain('warn', 'public events wait'),
   'varve:http.request': (message) =>
     Number(message['status']) >= 500 && message['status'] !== 503
       ? { level: 'error', text: 'request failed', fields: message }

@@ -9,6 +9,25 @@ import type { Fact } from '../model/ops.ts'
 /** Values of one label before the rest is counted as `other`: a scrape must stay small. */
 const MAX_NAMES = 500
 
+/** Counters of what rooms say on their channels; the labels are few by nature. */
+const SAID: Readonly<Record<string, { readonly name: string; readonly help: string }>> = {
+  'varve:log:anomaly': { name: 'varve_log_anomalies_total', help: 'Surprises of the log, handled' },
+  'varve:log:takeover': { name: 'varve_log_takeovers_total', help: 'Projects taken over to write' },
+  'varve:log:stopped': { name: 'varve_log_stopped_total', help: 'Lanes that could not go on' },
+  'varve:bus:lost': { name: 'varve_bus_lost_total', help: 'Times the bus was away' },
+  'varve:bus:anomaly': { name: 'varve_bus_anomalies_total', help: 'Surprises of the bus, handled' },
+  'varve:tables:unknown': {
+    name: 'varve_tables_unknown_total',
+    help: 'Conditional writes whose outcome was not known at once',
+  },
+}
+
+export interface DependencySample {
+  readonly name: string
+  readonly up: boolean
+  readonly latencyMs: number | null
+}
+
 interface Entry {
   readonly decision: { readonly yes: readonly Fact[] } | { readonly no: { readonly code: string } }
 }
@@ -48,9 +67,16 @@ export class Metrics {
   ])
   readonly #requests: Histogram<'method' | 'route' | 'status'>
 
-  constructor() {
+  constructor(process: { readonly version?: string; readonly roles?: readonly string[] } = {}) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
+    const { version = '', roles = ['embedded'] } = process
+    new Gauge({
+      name: 'varve_process_info',
+      help: 'What this process is: always 1, the words are in the labels',
+      labelNames: ['version', 'roles'],
+      registers,
+    }).set({ version, roles: roles.join(',') }, 1)
     this.#requests = new Histogram({
       name: 'varve_http_request_seconds',
       help: 'HTTP requests, from the first byte to the last',
@@ -84,6 +110,50 @@ export class Metrics {
         { project: this.#bounded('project', String(said['project'])) },
         Number(said['entries']),
       ),
+    )
+    const blob = this.#counter('varve_blob_requests_total', 'Requests to the store', [
+      'name',
+      'outcome',
+    ])
+    this.#listen('varve:s3:request', ({ name, outcome }) =>
+      blob.inc({ name: String(name), outcome: String(outcome) }),
+    )
+    for (const [channel, { name, help }] of Object.entries(SAID)) {
+      const counter = this.#counter(name, help, ['what'])
+      this.#listen(channel, ({ what, because }) => {
+        const word = [what, because].find((one) => typeof one === 'string') ?? ''
+        counter.inc({ what: this.#bounded(channel, word as string) })
+      })
+    }
+  }
+
+  /** A value that is asked for at each scrape. */
+  gauge(name: string, help: string, read: () => number): void {
+    const collect = function (this: Gauge): void {
+      this.set(read())
+    }
+    new Gauge({ name, help, registers: [this.#registry], collect })
+  }
+
+  /** Whether what the process needs was seen lately, and how fast it last answered. */
+  dependencies(read: () => readonly DependencySample[]): void {
+    const of = (
+      name: string,
+      help: string,
+      value: (one: DependencySample) => number | null,
+    ): void => {
+      const collect = function (this: Gauge<'dependency'>): void {
+        for (const one of read()) {
+          const now = value(one)
+          if (now !== null) this.set({ dependency: one.name }, now)
+        }
+      }
+      const registers = [this.#registry]
+      new Gauge({ name, help, labelNames: ['dependency'], registers, collect })
+    }
+    of('varve_dependency_up', 'Whether it answered lately: 1 or 0', (one) => (one.up ? 1 : 0))
+    of('varve_dependency_probe_seconds', 'How long its last good answer took', ({ latencyMs }) =>
+      latencyMs === null ? null : latencyMs / 1_000,
     )
   }
 

@@ -3,6 +3,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import { Signal } from '../base/async.ts'
+import { VarveError } from '../base/errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { ChunkKey, PlannedDatum } from '../model/datum.ts'
 import { chunkKey } from '../model/datum.ts'
@@ -168,6 +169,37 @@ export class WorkQueue {
       }
     }
     return undefined
+  }
+
+  /** Whether its row says that the claim stands; what is believed of it here is mended. */
+  async holds(claim: ClaimKey): Promise<boolean> {
+    const row = await this.#rows.get(claim)
+    if (row?.state !== 'leased' || row.owner !== claim.owner || row.token !== claim.token)
+      return false
+    const work = this.#jobOf(claim)
+    if (work && work.leased.get(claim.n) !== claim.owner) {
+      work.leased.set(claim.n, claim.owner)
+      const at = work.ready.indexOf(claim.n)
+      if (at >= 0) work.ready.splice(at, 1)
+    }
+    return true
+  }
+
+  /**
+   * A claim that stands as it was given, by whichever server; undefined: it does not.
+   * @throws VarveError UNAVAILABLE when its job is not known here yet
+   */
+  async recall(claim: ClaimKey): Promise<Claimed | undefined> {
+    if (!(await this.holds(claim))) return undefined
+    const work = this.#jobOf(claim)
+    if (!work)
+      throw new VarveError(
+        'UNAVAILABLE',
+        `cannot go on with "${chunkKey(claim)}": its job is not known here yet`,
+      )
+    const meta = await this.#meta(work)
+    const datums = await readChunk(this.#versions.objects, work.job.plan, claim.n)
+    return { ...claim, meta, outputBranch: work.job.commit.branch, datums }
   }
 
   #chunk(work: JobWork, n: number): ChunkKey {

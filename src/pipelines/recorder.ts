@@ -21,6 +21,8 @@ import { mergeJob } from './merge.ts'
 import type { MergedJob } from './merge.ts'
 import { readMeta } from './plan.ts'
 import type { PlanMeta } from './plan.ts'
+import { ALL_PROJECTS } from './share.ts'
+import type { Share } from './share.ts'
 import { trouble } from './trouble.ts'
 import { BEATS } from './work.ts'
 import type { WorkRow, WorkRows } from './work.ts'
@@ -47,6 +49,7 @@ export class Recorder {
   readonly #clock: Clock
   readonly #ids: () => Id
   readonly #isGone: (owner: string) => boolean
+  readonly #share: Share
   readonly #jobs = new Map<string, Watched>()
   readonly #gate = new Semaphore(4)
   #signal: AbortSignal | undefined
@@ -61,6 +64,8 @@ export class Recorder {
     clock: Clock
     ids: () => Id
     isGone?: (owner: string) => boolean
+    /** Default: every project. */
+    share?: Share | undefined
   }) {
     this.#board = options.board
     this.#versions = options.versions
@@ -70,11 +75,15 @@ export class Recorder {
     this.#clock = options.clock
     this.#ids = options.ids
     this.#isGone = options.isGone ?? (() => false)
+    this.#share = options.share ?? ALL_PROJECTS
   }
 
   start(signal: AbortSignal): void {
     this.#signal = signal
     const unlisten = this.#board.listen((board) => this.#see(board))
+    const unlistenShare = this.#share.listen(() => {
+      for (const board of this.#board.projects()) this.#see(board)
+    })
     const bell = hearRings(this.#bus, (what) => {
       if (what.kind !== 'done') return
       const watched = this.#jobs.get(
@@ -90,13 +99,15 @@ export class Recorder {
           this.#work(watched, 'scan', () => this.#scan(watched))
       }
       unlisten()
+      unlistenShare()
       await bell.close()
     }
     void scan()
   }
 
   #see(board: ProjectBoard): void {
-    for (const job of board.jobs.values()) {
+    const ours = this.#share.has(board.project)
+    for (const job of ours ? board.jobs.values() : []) {
       const key = `${board.project}/${jobKey(job)}`
       const known = this.#jobs.get(key)
       const { project } = board
@@ -107,7 +118,8 @@ export class Recorder {
       if (news) this.#work(watched, 'scan', () => this.#scan(watched))
     }
     for (const [key, { project, job }] of this.#jobs)
-      if (project === board.project && !board.jobs.has(jobKey(job))) this.#jobs.delete(key)
+      if (project === board.project && !(ours && board.jobs.has(jobKey(job))))
+        this.#jobs.delete(key)
   }
 
   #work(watched: Watched, doing: string, work: () => Promise<void>): void {

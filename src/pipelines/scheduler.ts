@@ -1,6 +1,6 @@
 // Follows the log: when the commit at the front of an output's queue has finished inputs, plans it and
 // proposes its job. Any number of schedulers may do so at once; the first plan that is recorded is the
-// one that everybody carries out.
+// one that everybody carries out. A share of the projects saves the others the work.
 
 import type { Clock } from '../base/clock.ts'
 import { Semaphore, forEachLimit } from '../base/async.ts'
@@ -14,6 +14,8 @@ import type { TreeRef } from '../model/tree-ref.ts'
 import type { Versions } from '../versions/versions.ts'
 import type { Board, ProjectBoard } from './board.ts'
 import { frontOf, jobKey } from './board.ts'
+import { ALL_PROJECTS } from './share.ts'
+import type { Share } from './share.ts'
 import { writePlan } from './plan.ts'
 import type { PlanRequest, Planner } from './planner.ts'
 import { trouble } from './trouble.ts'
@@ -30,6 +32,7 @@ export class Scheduler {
   readonly #rows: WorkRows
   readonly #clock: Clock
   readonly #ids: () => Id
+  readonly #share: Share
   readonly #planning = new Set<string>()
   /** Commits about which an entry came while they were planned: looked at once more. */
   readonly #missed = new Set<string>()
@@ -44,6 +47,8 @@ export class Scheduler {
     rows: WorkRows
     clock: Clock
     ids: () => Id
+    /** Default: every project. */
+    share?: Share | undefined
   }) {
     this.#board = options.board
     this.#versions = options.versions
@@ -51,15 +56,24 @@ export class Scheduler {
     this.#rows = options.rows
     this.#clock = options.clock
     this.#ids = options.ids
+    this.#share = options.share ?? ALL_PROJECTS
   }
 
   start(signal: AbortSignal): void {
     this.#signal = signal
     const unlisten = this.#board.listen((board) => this.#look(board))
-    signal.addEventListener('abort', unlisten, { once: true })
+    const unlistenShare = this.#share.listen(() => {
+      for (const board of this.#board.projects()) this.#look(board)
+    })
+    const end = (): void => {
+      unlisten()
+      unlistenShare()
+    }
+    signal.addEventListener('abort', end, { once: true })
   }
 
   #look(board: ProjectBoard): void {
+    if (!this.#share.has(board.project)) return
     for (const pipeline of board.pipelines.values()) {
       const front = frontOf(board, pipeline)
       if (pipeline.state === 'running' && front?.state === 'queued' && !front.cause)

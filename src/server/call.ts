@@ -33,6 +33,8 @@ export interface Call<R extends Route> {
   readonly sign: (part: string) => void
   /** Aborted when the caller has gone or the server stops. */
   readonly signal: AbortSignal
+  /** Whether the whole answer was handed to the system; asked when the signal is aborted. */
+  readonly answered: () => boolean
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 

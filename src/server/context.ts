@@ -8,6 +8,7 @@ import type { Pipelines } from '../pipelines/service.ts'
 import type { Spouts } from '../spouts/status.ts'
 import type { VersionEntry, Versions } from '../versions/versions.ts'
 import type { EventView } from '../api/events.ts'
+import type { WorkerToken } from '../api/worker-tokens.ts'
 import type { Tails } from './tail.ts'
 
 /** Reads the documents of streams; the registry of connectors is behind it. */
@@ -31,10 +32,16 @@ export interface Services {
   readonly clock: Clock
   readonly ids: () => Id
   readonly version: string
-  /** Resolves when the server can serve; throws what is in the way. */
-  readonly ready?: () => Promise<void>
+  /** Throws what keeps the process from reacting. */
+  readonly live?: () => void
+  /** Throws what is in the way of serving. */
+  readonly ready?: () => void
+  /** Throws why no new work may begin now. */
+  readonly acceptWork?: () => void
   /** The text of /metrics. */
   readonly metrics?: () => Promise<string>
+  /** Makes tokens for workers; without it there is no cluster secret, and no worker from outside. */
+  readonly issueWorkerToken?: (pool: string, ttlSeconds: number) => WorkerToken
   /** Largest content of one file or archive, in bytes; default 1 TiB. */
   readonly maxUploadBytes?: number
 }

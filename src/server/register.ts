@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Route } from '../api/route.ts'
+import type { Permission, Route } from '../api/route.ts'
 import { fullPath } from '../api/route.ts'
 import { ROUTES } from '../api/routes.ts'
 import { toVarveError, VarveError } from '../base/errors.ts'
@@ -11,13 +11,13 @@ import { isId, parseId } from '../model/id.ts'
 import type { Id } from '../model/id.ts'
 import type { Request } from '../versions/versions.ts'
 import type { Call, Handlers, Push, Sent } from './call.ts'
-import { admit } from './guard.ts'
 import { sendBytes, sendEvents, sendLines, sendProblem } from './respond.ts'
 import type { Check } from './validate.ts'
 import { bodyCheck, queryCheck } from './validate.ts'
 
 export interface Doorway {
-  readonly token: string
+  /** Who is asking. @throws VarveError UNAUTHENTICATED, FORBIDDEN */
+  readonly admit: (request: FastifyRequest, permission: Permission) => string
   readonly ids: () => Id
   /** Aborted when the server stops. */
   readonly closing: AbortSignal
@@ -31,25 +31,34 @@ const MAX_DRAINED_BYTES = 64 << 20
 export function registerRoutes(app: FastifyInstance, handlers: Handlers, door: Doorway): void {
   for (const route of ROUTES as readonly Route[]) {
     const key = `${route.method} ${route.path}` as keyof Handlers
-    const handler = handlers[key] as (call: Call<Route>) => unknown
-    const checkQuery = queryCheck(route.query)
-    const checkBody = typeof route.body === 'object' ? bodyCheck(route.body.json) : undefined
-    app.route({
-      method: hasHead(route) ? ['GET', 'HEAD'] : route.method,
-      url: fullPath(route),
-      handler: async (request, reply) => {
-        try {
-          const principal = admit(request, route.permission, door.token)
-          const query = checkQuery(withoutToken(request.query))
-          const body = await readBody(request, route, checkBody, door.maxUploadBytes)
-          const call = makeCall(request, reply, route, door, { principal, query, body })
-          return await send(reply, route, handler(call))
-        } finally {
-          if (!request.raw.readableEnded) drain(request.raw)
-        }
-      },
-    })
+    registerRoute(app, route, handlers[key] as (call: Call<Route>) => unknown, door)
   }
+}
+
+/** One declared route with what answers it. */
+export function registerRoute(
+  app: FastifyInstance,
+  route: Route,
+  handler: (call: Call<Route>) => unknown,
+  door: Doorway,
+): void {
+  const checkQuery = queryCheck(route.query)
+  const checkBody = typeof route.body === 'object' ? bodyCheck(route.body.json) : undefined
+  app.route({
+    method: hasHead(route) ? ['GET', 'HEAD'] : route.method,
+    url: fullPath(route),
+    handler: async (request, reply) => {
+      try {
+        const principal = door.admit(request, route.permission)
+        const query = checkQuery(withoutToken(request.query))
+        const body = await readBody(request, route, checkBody, door.maxUploadBytes)
+        const call = makeCall(request, reply, route, door, { principal, query, body })
+        return await send(reply, route, handler(call))
+      } finally {
+        if (!request.raw.readableEnded) drain(request.raw)
+      }
+    },
+  })
 }
 
 /**
@@ -128,6 +137,8 @@ function makeCall(
   given: { readonly principal: string; readonly query: unknown; readonly body: unknown },
 ): Call<Route> {
   const gone = new AbortController()
+  let answered = false
+  reply.raw.once('finish', () => (answered = true))
   reply.raw.once('close', () => gone.abort())
   const parts: string[] = [route.method, request.url.replace(/([?&])token=[^&]*&?/, '$1')]
   if (typeof route.body === 'object' || route.body === 'text')
@@ -139,6 +150,7 @@ function makeCall(
     request: requestOf(request, given.principal, door.ids, parts),
     sign: (part) => parts.push(part),
     signal: AbortSignal.any([gone.signal, door.closing]),
+    answered: () => answered,
     headers: request.headers as Record<string, string | undefined>,
   }
 }

@@ -30,7 +30,10 @@ export function problemOf(error: VarveError, status: number = error.spec.status)
 export function sendProblem(reply: FastifyReply, error: VarveError): FastifyReply {
   const problem = problemOf(error)
   if (error.code === 'UNAUTHENTICATED') void reply.header('www-authenticate', 'Bearer')
-  if (problem.status === 503 || problem.status === 429) void reply.header('retry-after', '1')
+  if (problem.status === 503 || problem.status === 429) {
+    const seconds = error.details?.['retryAfterSeconds']
+    void reply.header('retry-after', typeof seconds === 'number' ? String(seconds) : '1')
+  }
   return reply
     .code(problem.status)
     .header('content-type', 'application/problem+json; charset=utf-8')

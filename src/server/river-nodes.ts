@@ -173,7 +173,7 @@ function feedNode(
   repo: RepoRow | undefined,
 ): GraphNode {
   const state = spout.state === 'paused' ? 'paused' : (status?.state ?? 'waiting: its host')
-  const cause = status?.cause ?? spout.cause
+  const cause = (spout.state === 'running' ? status?.cause : null) ?? spout.cause
   const lag = status?.lagRecords
   return {
     key: `feed:${spout.name}`,
@@ -196,7 +196,7 @@ const feedRemedy = ({ name, state }: Spout): string =>
   state === 'paused' ? `varve spout resume ${name}` : `varve spout status ${name}`
 
 function egressNode(egress: Egress, status: EgressStatus | undefined): GraphNode {
-  const cause = status?.cause ?? egress.cause
+  const cause = (egress.state === 'running' ? status?.cause : null) ?? egress.cause
   return {
     key: `egress:${egress.name}`,
     kind: 'egress',

@@ -1,12 +1,11 @@
 // The HTTP server: routes, page, start and stop.
 
-import type { AddressInfo } from 'node:net'
 import diagnostics from 'node:diagnostics_channel'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { VarveError } from '../base/errors.ts'
 import type { Handlers } from './call.ts'
 import type { Context, Services } from './context.ts'
+import { admit } from './guard.ts'
 import { applyHandlers } from './handlers/apply.ts'
 import { commitHandlers } from './handlers/commits.ts'
 import { eventHandlers } from './handlers/events.ts'
@@ -14,11 +13,15 @@ import { fileHandlers } from './handlers/files.ts'
 import { metaHandlers } from './handlers/meta.ts'
 import { nameHandlers } from './handlers/names.ts'
 import { pipelineHandlers } from './handlers/pipelines.ts'
+import { rebuildHandlers } from './handlers/rebuild.ts'
 import { riverHandlers } from './handlers/river.ts'
 import { egressHandlers, spoutHandlers } from './handlers/streams.ts'
+import { workerTokenHandlers } from './handlers/worker-tokens.ts'
+import { listen } from './listen.ts'
 import { servePages } from './pages.ts'
 import { errorHandler, registerRoutes } from './register.ts'
 import { Rivers } from './river.ts'
+import { watchDoor } from './shedding.ts'
 import { Tails } from './tail.ts'
 
 export interface ServerOptions extends Services {
@@ -38,6 +41,8 @@ export interface Server {
    * @returns the address, `http://127.0.0.1:7070`
    */
   start(at: { host: string; port: number; tries?: number }): Promise<string>
+  /** Resolves when no request that changes something is under way. */
+  idle(): Promise<void>
   /** Ends streams and long polls, answers what is under way, closes. */
   close(): Promise<void>
 }
@@ -75,6 +80,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       })
     done()
   })
+  const inside = watchDoor(app, options.acceptWork ?? (() => undefined))
   const handlers: Handlers = {
     ...metaHandlers(context),
     ...nameHandlers(context),
@@ -85,10 +91,12 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ...spoutHandlers(context),
     ...egressHandlers(context),
     ...eventHandlers(context),
+    ...rebuildHandlers(context),
     ...riverHandlers(rivers),
+    ...workerTokenHandlers(context),
   }
   registerRoutes(app, handlers, {
-    token: options.token,
+    admit: (request, permission) => admit(request, permission, options.token),
     ids: options.ids,
     closing: closing.signal,
     maxUploadBytes: options.maxUploadBytes ?? TIB,
@@ -99,29 +107,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   return {
     app,
     start: (at) => listen(app, at),
+    idle: () => inside.empty(),
     close: async () => {
       closing.abort()
       tails.close()
       await app.close()
     },
-  }
-}
-
-async function listen(
-  app: FastifyInstance,
-  { host, port, tries = 20 }: { host: string; port: number; tries?: number },
-): Promise<string> {
-  for (let n = 0; ; n++) {
-    try {
-      await app.listen({ host, port: port === 0 ? 0 : port + n })
-      const { port: taken } = app.server.address() as AddressInfo
-      return `http://${host.includes(':') ? `[${host}]` : host}:${taken}`
-    } catch (error) {
-      const { code, message } = error as { code?: string; message: string }
-      if (code === 'EADDRINUSE' && port !== 0 && n + 1 < tries) continue
-      throw new VarveError('UNAVAILABLE', `cannot listen on ${host} port ${port + n}: ${message}`, {
-        cause: error,
-      })
-    }
   }
 }

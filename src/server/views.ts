@@ -94,7 +94,9 @@ export function jobView(row: Job, progress?: JobProgress): JobView {
   }
 }
 
-export function spoutView(row: Spout, status: SpoutStatus | undefined): SpoutView {
+export function spoutView(row: Spout, known: SpoutStatus | undefined): SpoutView {
+  // Nobody hosts what does not run.
+  const status = row.state === 'running' ? known : undefined
   const { name, repo, branch, state, cause, epoch, positions, updatedAtMs, spec } = row
   const { name: _, ...live } = status ?? { name }
   return {
@@ -111,7 +113,8 @@ export function spoutView(row: Spout, status: SpoutStatus | undefined): SpoutVie
   }
 }
 
-export function egressView(row: Egress, status: EgressStatus | undefined): EgressView {
+export function egressView(row: Egress, known: EgressStatus | undefined): EgressView {
+  const status = row.state === 'running' ? known : undefined
   const { name: _, ...live } = status ?? { name: row.name }
   return {
     name: row.name,

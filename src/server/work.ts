@@ -1,17 +1,18 @@
 // What a worker asks for, answered in this process. A claim opens exactly its own inputs and takes
 // output of exactly its own datums.
 
-import type { Claim, InputFile, OutputWriter, WorkerApi, WorkerLine } from '../api/worker.ts'
+import type { Claim, InputFile, OutputWriter, WorkerLine } from '../api/worker.ts'
 import { assert } from '../base/assert.ts'
 import type { JobInput } from '../model/datum.ts'
 import { parsePath } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { LogStore } from '../pipelines/logs.ts'
-import type { ClaimKey, WorkQueue } from '../pipelines/queue.ts'
+import type { Claimed, ClaimKey, WorkQueue } from '../pipelines/queue.ts'
 import { ResultWriter } from '../pipelines/results.ts'
 import type { Versions } from '../versions/versions.ts'
+import type { ClaimDesk, ClaimName } from './worker-claims.ts'
 
-export class WorkDesk implements WorkerApi {
+export class WorkDesk implements ClaimDesk {
   readonly #queue: WorkQueue
   readonly #logs: LogStore
   readonly #objects: Versions['objects']
@@ -24,10 +25,16 @@ export class WorkDesk implements WorkerApi {
 
   async claim(worker: string, waitMs: number, signal: AbortSignal): Promise<Claim | undefined> {
     const claimed = await this.#queue.claim(worker, waitMs, signal)
-    if (!claimed) return undefined
-    const { project, pipeline, job, n, token, outputBranch, datums, meta } = claimed
-    const { spec, inputs } = meta
-    return { project, pipeline, job, n, worker, token, outputBranch, spec, inputs, datums }
+    return claimed && claimOf(claimed)
+  }
+
+  holds(claim: ClaimName): Promise<boolean> {
+    return this.#queue.holds(keyOf(claim))
+  }
+
+  async recall(claim: ClaimName): Promise<Claim | undefined> {
+    const recalled = await this.#queue.recall(keyOf(claim))
+    return recalled && claimOf(recalled)
   }
 
   async beat(worker: string, beat: number, keeps: readonly Claim[]): Promise<readonly Claim[]> {
@@ -42,8 +49,9 @@ export class WorkDesk implements WorkerApi {
       yield { path: entry.path, sizeBytes: entry.sizeBytes }
   }
 
-  read(claim: Claim, input: string, path: string): AsyncIterable<Uint8Array> {
-    return this.#objects.read(inputOf(claim, input).root, parsePath(path))
+  /** @param offset of the first byte wanted */
+  read(claim: Claim, input: string, path: string, offset = 0): AsyncIterable<Uint8Array> {
+    return this.#objects.read(inputOf(claim, input).root, parsePath(path), { offset })
   }
 
   output(claim: Claim): OutputWriter {
@@ -65,17 +73,23 @@ export class WorkDesk implements WorkerApi {
     this.#queue.progress(keyOf(claim), done, failed)
   }
 
-  async done(claim: Claim, result: TreeRef): Promise<boolean> {
+  async done(claim: ClaimName, result: TreeRef): Promise<boolean> {
     await this.#logs.flush(claim)
     return this.#queue.done(keyOf(claim), result)
   }
 
-  giveBack(claim: Claim): Promise<void> {
+  giveBack(claim: ClaimName): Promise<void> {
     return this.#queue.giveBack(keyOf(claim))
   }
 }
 
-function keyOf(claim: Claim): ClaimKey {
+function claimOf(claimed: Claimed): Claim {
+  const { project, pipeline, job, n, owner, token, outputBranch, datums, meta } = claimed
+  const { spec, inputs } = meta
+  return { project, pipeline, job, n, worker: owner, token, outputBranch, spec, inputs, datums }
+}
+
+function keyOf(claim: ClaimName): ClaimKey {
   const { project, pipeline, job, n, worker, token } = claim
   return { project, pipeline, job, n, owner: worker, token }
 }

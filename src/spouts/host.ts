@@ -9,6 +9,7 @@ import { connectorContext } from '../connector/context.ts'
 import type { Spout } from '../model/entities.ts'
 import { idSource } from '../model/id.ts'
 import { RowRunners } from '../versions/row-runners.ts'
+import type { Own } from '../versions/row-runners.ts'
 import type { Versions } from '../versions/versions.ts'
 import { SpoutRunner, runnerKey } from './runner.ts'
 import type { RunnerOptions } from './runner.ts'
@@ -21,19 +22,22 @@ export interface SpoutHostOptions {
   readonly random: Random
   /** How connectors resolve secrets; default: there are none. */
   readonly secret?: ConnectorContext['secret']
+  /** Which of them this process runs; default: all. */
+  readonly own?: Own | undefined
 }
 
 export class SpoutHost implements Spouts {
   readonly #runners: RowRunners<Spout, SpoutRunner>
 
   constructor(options: SpoutHostOptions) {
-    const { versions, connectors, clock, random, secret } = options
+    const { versions, connectors, clock, random, secret, own: mine } = options
     const context = connectorContext(clock, secret)
     const newId = idSource(clock, random)
     const own: RunnerOptions = { versions, connectors, clock, random, newId, context }
     this.#runners = new RowRunners({
       versions,
       clock,
+      own: mine,
       kind: {
         rows: (project) => versions.spouts(project),
         changeOf: (fact) => {
@@ -54,5 +58,11 @@ export class SpoutHost implements Spouts {
 
   status(project: string, name: string): SpoutStatus | undefined {
     return this.#runners.runner(project, name)?.status()
+  }
+
+  /** What runs here now. */
+  *statuses(): Iterable<{ readonly project: string; readonly status: SpoutStatus }> {
+    for (const { project, runner } of this.#runners.all())
+      yield { project, status: runner.status() }
   }
 }

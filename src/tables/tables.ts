@@ -61,9 +61,10 @@ export interface Tables {
   ): AsyncIterable<RowOf<T>>
 
   /**
-   * Whole rows at a version, durable on return (but see `derived` in schema.ts). The higher version wins in whatever order writes
-   * arrive; two writes of one row at one version must be equal (adapters assert it). Rows of one
-   * partition become visible together. Idempotent: after an error the caller repeats it.
+   * Whole rows at a version, durable on return (but see `derived` in schema.ts). The higher version
+   * wins in whatever order writes arrive; two writes of one row at one version must be equal (adapters
+   * assert it where they see both). Rows of one partition become visible together, as long as they are
+   * no more than 1,000 and 1 MiB. Idempotent: after an error the caller repeats it.
    * @throws VarveError UNAVAILABLE, DISK_FULL
    */
   put<T extends FactsSpec>(table: T, rows: readonly RowOf<T>[], at: Version): Promise<void>
@@ -72,8 +73,10 @@ export interface Tables {
   remove<T extends FactsSpec>(table: T, key: KeyOf<T>, at: Version): Promise<void>
 
   /**
-   * Several facts of several tables in one call, each with the promises of `put` and `remove` and
-   * applied in this order; adapters may group them. Not atomic together.
+   * Several facts of several tables in one call, each with the promises of `put` and `remove`. A write
+   * marked `after` begins a wave: it and what follows are not seen by anybody before all that stands
+   * before it in the call can be. Within a wave the order is the adapter's, and a failed call may
+   * have carried out any of its last wave. Not atomic together.
    */
   apply(writes: readonly FactWrite[]): Promise<void>
 
@@ -91,11 +94,13 @@ export type FactWrite =
       readonly table: FactsSpec
       readonly put: Readonly<Record<string, unknown>>
       readonly at: Version
+      readonly after?: true
     }
   | {
       readonly table: FactsSpec
       readonly remove: Readonly<Record<string, unknown>>
       readonly at: Version
+      readonly after?: true
     }
 
 /** A typed FactWrite. */

@@ -65,7 +65,8 @@ class Rows {
   }
 
   writes(): FactWrite[] {
-    return [...this.#first.values(), ...this.#after.values()]
+    const [head, ...heads] = this.#after.values()
+    return [...this.#first.values(), ...(head ? [{ ...head, after: true as const }] : []), ...heads]
   }
 
   // Names hold no slash, so the joined key is unique.

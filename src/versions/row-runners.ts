@@ -2,7 +2,8 @@
 // - what runs follows the log: rows as they are first, then each entry's changes of them, in order;
 // - a row has one runner at a time; the old one has stopped before the next begins;
 // - trouble of the world (a VarveError) is waited out; what contradicts itself ends it all, loudly.
-// Two of these over one log are two runners for a row: the log takes each step of theirs once.
+// Two of these over one log are two runners for a row: the log takes each step of theirs once. Where
+// several processes host rows, `own` keeps all but one of them waiting for each.
 
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
@@ -29,11 +30,24 @@ export interface RowKind<Row extends RunnableRow, Runner extends RowRunner> {
   runnerOf(project: string, row: Row): Runner
 }
 
+/**
+ * Runs `work` while the row of this name is ours, again after it was lost and won again; resolves when
+ * `work` ended by itself or the signal is aborted. What `work` throws is thrown.
+ */
+export type Own = (
+  name: string,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+) => Promise<void>
+
+const alone: Own = (_name, signal, work) => work(signal)
+
 interface Running<Runner> {
   readonly key: string
-  readonly runner: Runner
+  /** Undefined while the row is somebody else's. */
+  runner: Runner | undefined
   readonly stop: AbortController
-  readonly done: Promise<void>
+  done: Promise<void>
 }
 
 const NEW_PROJECTS_EVERY_MS = 1_000
@@ -44,22 +58,28 @@ export class RowRunners<Row extends RunnableRow, Runner extends RowRunner> {
   readonly #clock: Clock
   readonly #kind: RowKind<Row, Runner>
   readonly #heard: (project: string, fact: Fact) => void
+  readonly #own: Own
   /** By project, then by the row's name. */
   readonly #running = new Map<string, Map<string, Running<Runner>>>()
   readonly #failures: unknown[] = []
   readonly #ended = new AbortController()
 
-  /** @param options.heard told of every fact that is no change of such a row, in order */
+  /**
+   * @param options.heard told of every fact that is no change of such a row, in order
+   * @param options.own given `<project>/<row's name>`; default: everything is ours
+   */
   constructor(options: {
     readonly versions: Versions
     readonly clock: Clock
     readonly kind: RowKind<Row, Runner>
     readonly heard?: (project: string, fact: Fact) => void
+    readonly own?: Own | undefined
   }) {
     this.#versions = options.versions
     this.#clock = options.clock
     this.#kind = options.kind
     this.#heard = options.heard ?? (() => undefined)
+    this.#own = options.own ?? alone
   }
 
   /** Until the signal: resolves when every runner has stopped. @throws what contradicted itself */
@@ -84,7 +104,13 @@ export class RowRunners<Row extends RunnableRow, Runner extends RowRunner> {
   }
 
   *runners(project: string): Iterable<Runner> {
-    for (const { runner } of this.#running.get(project)?.values() ?? []) yield runner
+    for (const { runner } of this.#running.get(project)?.values() ?? []) if (runner) yield runner
+  }
+
+  /** Everything that runs here. */
+  *all(): Iterable<{ readonly project: string; readonly runner: Runner }> {
+    for (const project of this.#running.keys())
+      for (const runner of this.runners(project)) yield { project, runner }
   }
 
   readonly #fail = (error: unknown): void => {
@@ -128,9 +154,15 @@ export class RowRunners<Row extends RunnableRow, Runner extends RowRunner> {
     await this.#stop(project, row.name)
     if (deleted || row.state !== 'running') return
     const stop = new AbortController()
-    const runner = this.#kind.runnerOf(project, row)
-    const done = runner.run(stop.signal).catch(this.#fail)
-    mine.set(row.name, { key, runner, stop, done })
+    // A runner keeps what it has in hand; who wins the row back begins with a new one.
+    const work = async (ours: AbortSignal): Promise<void> => {
+      running.runner = this.#kind.runnerOf(project, row)
+      await running.runner.run(ours)
+      if (ours.aborted) running.runner = undefined
+    }
+    const running: Running<Runner> = { key, runner: undefined, stop, done: Promise.resolve() }
+    mine.set(row.name, running)
+    running.done = this.#own(`${project}/${row.name}`, stop.signal, work).catch(this.#fail)
   }
 
   async #stop(project: string, name: string): Promise<void> {

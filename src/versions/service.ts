@@ -13,11 +13,12 @@ import type { Clock } from '../base/clock.ts'
 import { VarveError, isVarveError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { Random } from '../base/random.ts'
-import type { Log } from '../log/machine.ts'
+import type { Log, RebuildStep } from '../log/machine.ts'
 import type { Objects, TreeWriter } from '../objects/objects.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { Hash } from './fingerprint.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { projectEntries } from './project.ts'
 import { Reader } from './reader.ts'
 import { resolveRef } from './resolve.ts'
 import { Stage, notOpen } from './stage.ts'
@@ -117,6 +118,17 @@ export class VersionsService implements Versions {
 
   async watermark(project: string): Promise<number> {
     return (await this.#log.watermark(project)).seq
+  }
+
+  async *rebuild(
+    project: string,
+    { id, principal }: Request,
+    check: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<RebuildStep> {
+    await this.#checkProject(project)
+    const machine = { project: projectEntries }
+    yield* this.#log.rebuild(project, machine, { id, principal, check }, signal)
   }
 
   /** `default` first, then by name. */

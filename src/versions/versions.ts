@@ -16,7 +16,7 @@ import type { Id } from '../model/id.ts'
 import type { Change, Fact, Op } from '../model/ops.ts'
 import type { Ref } from '../model/ref.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
-import type { Entry } from '../log/machine.ts'
+import type { Entry, RebuildStep } from '../log/machine.ts'
 import type { Objects, TreeWriter } from '../objects/objects.ts'
 
 export type VersionEntry = Entry<Fact>
@@ -47,6 +47,18 @@ export interface Versions {
   decisionOf(project: string, id: Id): Promise<VersionEntry | undefined>
   follow(project: string, after: number, signal: AbortSignal): AsyncIterable<VersionEntry>
   watermark(project: string): Promise<number>
+  /**
+   * Makes the project's rows again from its log, beside those in use; then a recorded entry makes them
+   * the ones that are read. With `check` they are compared with those in use instead, and stay unused.
+   * The rows of a view that is not read any more stay where they are.
+   * @throws VarveError NOT_FOUND_PROJECT, STALE_STATE: another rebuild was quicker, UNAVAILABLE, CORRUPT
+   */
+  rebuild(
+    project: string,
+    request: Request,
+    check: boolean,
+    signal: AbortSignal,
+  ): AsyncIterable<RebuildStep>
 
   projects(): AsyncIterable<Project>
   repo(project: string, name: string): Promise<Repo | undefined>
@@ -115,4 +127,4 @@ export interface Versions {
   openCommit(project: string, branch: BranchKey): Promise<Commit | undefined>
 }
 
-export type { Change }
+export type { Change, RebuildStep }

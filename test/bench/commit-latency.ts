@@ -14,35 +14,12 @@ import { idSource } from '../../src/model/id.ts'
 import { parseFilePath } from '../../src/model/path.ts'
 import type { Bench, Metric } from './bench.ts'
 import { median, metric, quantile } from './bench.ts'
+import { drive } from './drive.ts'
+import type { Round } from './drive.ts'
 
 const CLIENTS = 64
 const PRINCIPAL = 'bench'
 const ids = idSource(systemClock, systemRandom)
-
-interface Round {
-  readonly latenciesMs: readonly number[]
-  readonly perSecond: number
-}
-
-/** `clients` loops side by side until the time is over; each waits for its own answer. */
-async function drive(
-  clients: number,
-  forMs: number,
-  one: (client: number, n: number) => Promise<unknown>,
-): Promise<Round> {
-  const latenciesMs: number[] = []
-  const start = performance.now()
-  await Promise.all(
-    Array.from({ length: clients }, async (_, client) => {
-      for (let n = 0; performance.now() - start < forMs; n++) {
-        const before = performance.now()
-        await one(client, n)
-        latenciesMs.push(performance.now() - before)
-      }
-    }),
-  )
-  return { latenciesMs, perSecond: (latenciesMs.length / (performance.now() - start)) * 1000 }
-}
 
 async function rawAppend(folder: string, forMs: number): Promise<Round> {
   const file = await open(join(folder, 'raw'), 'a')
@@ -117,7 +94,11 @@ async function overHttp(varve: Embedded, forMs: number, round: number): Promise<
 export const bench: Bench = {
   name: 'commit-latency',
   what: 'embedded, acknowledged and readable: medians of rounds run in turn',
-  async run({ small }) {
+  async run({ small, args }) {
+    if (args.includes('--cluster')) {
+      const { bench: onCluster } = await import('./commit-latency-cluster.ts')
+      return onCluster.run({ small, args })
+    }
     const rounds = small ? 3 : 5
     const forMs = small ? 2_000 : 5_000
     const folder = mkdtempSync(join(tmpdir(), 'varve-bench-'))

@@ -3,8 +3,10 @@ import type { Bench } from './bench.ts'
 import { machine, printMetrics } from './bench.ts'
 
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
+  bus: () => import('./bus.ts'),
   'commit-latency': () => import('./commit-latency.ts'),
   'first-output': () => import('./first-output.ts'),
+  'log-append': () => import('./log-append.ts'),
   'one-of-10000': () => import('./one-of-10000.ts'),
 }
 

@@ -4,9 +4,8 @@ import { afterEach, expect, onTestFinished, test } from 'vitest'
 
 import { deferred } from '../../src/base/async.ts'
 import { TOPICS } from '../../src/bus/bus.ts'
-import { rebuild } from '../../src/log/rebuild.ts'
 import { encodeNotices } from '../../src/log/wire.ts'
-import { BadBus, COUNTERS, World, codeOf, gates, toy } from './toy.ts'
+import { BadBus, World, codeOf, gates } from './toy.ts'
 import type { Fate } from './toy.ts'
 
 let world = new World()
@@ -173,22 +172,6 @@ test('a notice answers every copy of the send it is about, and no other send', a
   gate.resolve()
   const codes = (await Promise.all([slow, one, other])).map(codeOf)
   expect(codes).toEqual(['yes', 'STALE_STATE', 'STALE_STATE'])
-})
-
-test('a rebuilt view equals the one in use', async () => {
-  const p = world.process()
-  await Promise.all(Array.from({ length: 50 }, (_, i) => p.add(`k${i % 9}`)))
-  const guests = { ...world.guests(), machine: toy }
-  expect(await rebuild(guests, 'p', 2, new AbortController().signal)).toBe(50)
-  const rows = async (view: number): Promise<unknown[]> => {
-    const all = []
-    for await (const { view: _, ...row } of world.tables.scan(COUNTERS, { project: 'p', view }))
-      all.push(row)
-    return all
-  }
-  expect(await rows(2)).toEqual(await rows(1))
-  // Until a recorded entry says so it is not the current one.
-  expect((await p.client.watermark('p')).view).toBe(1)
 })
 
 test('a flipped bit in a block is reported and not served', async () => {

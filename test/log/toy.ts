@@ -11,7 +11,7 @@ import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
 import { MemoryBus } from '../../src/bus/adapters/memory.ts'
 import type { Bus, BusMessage } from '../../src/bus/bus.ts'
 import { LogClient } from '../../src/log/client.ts'
-import type { LogGuests } from '../../src/log/guests.ts'
+import type { LogGuests, Mac } from '../../src/log/guests.ts'
 import { Journal } from '../../src/log/journal.ts'
 import type { LaneOptions } from '../../src/log/lane.ts'
 import type { Answer, Entry, Machine, Proposal } from '../../src/log/machine.ts'
@@ -213,6 +213,7 @@ export type ToyProposal = Partial<Proposal<ToyOp>> & { readonly ops: readonly To
 /** One process: a client, and a writer unless told otherwise. */
 export class Process {
   readonly tables: FaultyTables
+  readonly bus: Bus
   readonly client: LogClient<ToyOp, ToyFact>
   readonly writer: LogWriter<ToyOp, ToyFact, ToyState, number>
   readonly #world: World
@@ -222,7 +223,9 @@ export class Process {
   constructor(world: World, options: ProcessOptions) {
     this.#world = world
     this.tables = new FaultyTables(world.tables, world.clock)
-    const guests = { ...world.guests(), tables: this.tables, bus: options.bus ?? world.bus }
+    this.bus = options.bus ?? world.bus
+    const { mac } = options
+    const guests = { ...world.guests(), tables: this.tables, bus: this.bus, mac }
     this.client = new LogClient(guests)
     this.writer = new LogWriter({ ...guests, machine: toy, keptIds: 8192, ...options.lane })
     this.#running = options.idle ? undefined : this.writer.run(this.#stop.signal)
@@ -285,6 +288,7 @@ export class Process {
 export interface ProcessOptions {
   readonly bus?: Bus
   readonly idle?: boolean
+  readonly mac?: Mac
   readonly lane?: Partial<LaneOptions<ToyOp, ToyFact, ToyState, number>>
 }
 

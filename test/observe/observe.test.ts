@@ -62,3 +62,31 @@ test('channels become lines, quiet ones none, and a token is never written', () 
   ])
   expect(lines.join('')).not.toContain('hush')
 })
+
+test('what a process is, what it needs and what surprised it can be scraped', async () => {
+  const metrics = new Metrics({ version: '1.2.3', roles: ['log', 'api'] })
+  let held = 2
+  metrics.gauge('varve_leases_held', 'Leases', () => held)
+  metrics.dependencies(() => [
+    { name: 'Kafka', up: false, latencyMs: null },
+    { name: 'Cassandra', up: true, latencyMs: 4 },
+  ])
+  channel('varve:log:anomaly').publish({ project: 'p', what: 'odd' })
+  channel('varve:tables:unknown').publish({ what: 'log' })
+  channel('varve:s3:request').publish({ name: 'get', outcome: 'ok', durationMs: 3 })
+  held = 3
+  const text = await metrics.text()
+  for (const line of [
+    'varve_process_info{version="1.2.3",roles="log,api"} 1',
+    'varve_leases_held 3',
+    'varve_dependency_up{dependency="Kafka"} 0',
+    'varve_dependency_up{dependency="Cassandra"} 1',
+    'varve_dependency_probe_seconds{dependency="Cassandra"} 0.004',
+    'varve_log_anomalies_total{what="odd"} 1',
+    'varve_tables_unknown_total{what="log"} 1',
+    'varve_blob_requests_total{name="get",outcome="ok"} 1',
+  ])
+    expect(text).toContain(line)
+  expect(text).not.toContain('varve_dependency_probe_seconds{dependency="Kafka"}')
+  metrics.close()
+})

@@ -1,17 +1,18 @@
 // Planted bugs: each takes one safeguard away, by wrapping the part when a process is built. The
 // product knows nothing of them. A simulation that does not find them is not testing anything.
 
-import { fromUtf8, utf8 } from '../../src/base/bytes.ts'
 import type { Bus } from '../../src/bus/bus.ts'
-import type { Log, Proposal, Verdict } from '../../src/log/machine.ts'
+import type { Log, Verdict } from '../../src/log/machine.ts'
 import type { Id } from '../../src/model/id.ts'
 import type { Fact, Op } from '../../src/model/ops.ts'
 import { WATERMARKS } from '../../src/log/tables.ts'
+import { decodeSent, encodeSent } from '../../src/log/wire.ts'
 import type { FactWrite, GuardedWrite, Tables } from '../../src/tables/tables.ts'
 import type { GuardedSpec } from '../../src/tables/schema.ts'
 import { BRANCHES, RUNS } from '../../src/versions/tables.ts'
 import type { State } from '../../src/versions/state.ts'
 import type { Defect, VersionsMachine } from '../simulation/node.ts'
+import { clusterMac } from '../simulation/store.ts'
 
 type Decide = VersionsMachine['decide']
 
@@ -126,6 +127,7 @@ const unknownForFailure: Defect = {
     decisionOf: log.decisionOf.bind(log),
     follow: log.follow.bind(log),
     watermark: log.watermark.bind(log),
+    rebuild: log.rebuild.bind(log),
   }),
 }
 
@@ -137,10 +139,10 @@ const logTimeOutrunning: Defect = {
       bus.subscribe(topic, from, (messages) =>
         handler(
           messages.map((message) => {
-            if (message.headers['kind'] !== 'propose') return message
-            const proposal = JSON.parse(fromUtf8(message.value)) as Proposal<Op>
-            const stamped = { ...proposal, issuedAtMs: life.clock.nowMs() }
-            return { ...message, value: utf8(JSON.stringify(stamped)) }
+            const sent = decodeSent<Op>(message, clusterMac)
+            if (!sent || sent === 'forged' || sent.kind !== 'propose') return message
+            const proposal = { ...sent.proposal, issuedAtMs: life.clock.nowMs() }
+            return encodeSent({ kind: 'propose', proposal }, clusterMac)
           }),
         ),
       ),
@@ -171,6 +173,23 @@ function atStored(state: State, op: Op): Op {
   return { ...op, feed: { ...op.feed, ranges } }
 }
 
+/** A view is made the current one whose rows were not all written. */
+const viewWithHoles: Defect = {
+  apiTables: (tables) =>
+    withTables(tables, {
+      apply: (writes) =>
+        tables.apply(
+          writes.filter(
+            ({ table, ...write }) =>
+              table === WATERMARKS || !('put' in write) || !write.put['value'],
+          ),
+        ),
+    }),
+}
+
+/** Whatever is on the bus is believed. */
+const anyMac: Defect = { mac: ({ sign }) => ({ sign, verify: () => true }) }
+
 export const DEFECTS: Readonly<Record<string, Defect>> = {
   'double-propagation': doublePropagation,
   'tie-at-one-version': tieAtOneVersion,
@@ -182,4 +201,6 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   'log-time-outrunning': logTimeOutrunning,
   'unrecorded-rejection': unrecordedRejection,
   'position-not-compared': positionNotCompared,
+  'view-with-holes': viewWithHoles,
+  'any-mac': anyMac,
 }

@@ -18,6 +18,8 @@ const FOUND_BY: Readonly<Record<string, RegExp>> = {
   'log-time-outrunning': /^log time/,
   'unrecorded-rejection': /^I1/,
   'position-not-compared': /^I6/,
+  'view-with-holes': /^I(4|5|10|13)/,
+  'any-mac': /^I14/,
 }
 
 test('every planted bug has its checker', () => {

@@ -1,5 +1,5 @@
-// A real single-node Kafka for tests, from the jars of Maven Central, on loopback in a scratch folder.
-// VARVE_TEST_KAFKA=host:port uses yours instead; then nothing is started or stopped.
+// A real Kafka for tests, one broker or three, from the jars of Maven Central, on loopback in scratch
+// folders. VARVE_TEST_KAFKA=host:port uses yours instead; then nothing is started or stopped.
 
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -13,7 +13,7 @@ import { missingTools } from './need.ts'
 import { ServerProcess, freePort } from './process.ts'
 
 const HERE = join(import.meta.dirname, 'kafka')
-const READY_MS = 120_000
+const READY_MS = 240_000
 
 export const kafkaAvailable =
   process.env['VARVE_TEST_KAFKA'] !== undefined || missingTools('java', 'mvn').length === 0
@@ -47,74 +47,197 @@ export async function kafkaJars(): Promise<string> {
   )
 }
 
+export interface KafkaStart {
+  /** Three: copies of everything on all of them, two must acknowledge. Default one. */
+  readonly brokers?: 1 | 3
+  /**
+   * Besides the plain listener one that asks for a login (`sasl`) and one with TLS (`tls`), and access
+   * lists for who logs in: `admin` may all, `limited` what a test allows it (password = name).
+   */
+  readonly secured?: boolean
+}
+
+interface Node {
+  readonly data: string
+  readonly port: number
+  process: ServerProcess | undefined
+}
+
 export class KafkaServer {
+  /** Brokers to begin with, `host:port,host:port`. */
   readonly address: string
-  readonly #data: string | undefined
-  #process: ServerProcess | undefined
+  /** With `secured`. */
+  readonly sasl: string
+  readonly tls: string
+  /** The certificate to trust, PEM. */
+  readonly ca: string
+  readonly #nodes: readonly Node[]
 
-  private constructor(address: string, data?: string) {
+  private constructor(address: string, nodes: readonly Node[], secured?: Secured) {
     this.address = address
-    this.#data = data
+    this.#nodes = nodes
+    this.sasl = secured === undefined ? '' : `127.0.0.1:${secured.saslPort}`
+    this.tls = secured === undefined ? '' : `localhost:${secured.tlsPort}`
+    this.ca = secured?.ca ?? ''
   }
 
-  /** Prepares what is missing, starts a broker with empty logs and waits until it answers. */
-  static async start(): Promise<KafkaServer> {
+  /** Prepares what is missing, starts brokers with empty logs and waits until they answer. */
+  static async start(options: KafkaStart = {}): Promise<KafkaServer> {
     const given = process.env['VARVE_TEST_KAFKA']
-    if (given !== undefined) return new KafkaServer(given)
-    const jars = await kafkaJars()
-    const data = mkdtempSync(join(tmpdir(), 'varve-kafka-'))
-    const [port, controllerPort] = [await freePort(), await freePort()]
-    const properties = readFileSync(join(HERE, 'server.properties'), 'utf8')
-      .replaceAll('{PORT}', String(port))
-      .replaceAll('{CONTROLLER_PORT}', String(controllerPort))
-      .replaceAll('{DATA}', data)
-    writeFileSync(join(data, 'server.properties'), properties)
-    const id = randomBytes(16).toString('base64url')
-    await run('java', [
-      ...jvm(jars),
-      'kafka.tools.StorageTool',
-      'format',
-      '-t',
-      `V${id.slice(1)}`,
-      '-c',
-      join(data, 'server.properties'),
-    ])
-    const server = new KafkaServer(`127.0.0.1:${port}`, data)
-    await server.restart()
-    return server
+    if (given !== undefined && options.brokers === undefined && options.secured === undefined)
+      return new KafkaServer(given, [])
+    return KafkaServer.own(options)
   }
 
-  /** Starts it again on the same logs and port, after `kill`. */
-  async restart(): Promise<void> {
-    const data = this.#data
-    if (data === undefined) throw new Error('VARVE_TEST_KAFKA is given: it cannot be restarted')
+  /** Also when VARVE_TEST_KAFKA is given: for tests that kill. */
+  static async own({ brokers = 1, secured = false }: KafkaStart = {}): Promise<KafkaServer> {
     const jars = await kafkaJars()
-    const args = [...jvm(jars), 'kafka.Kafka', join(data, 'server.properties')]
-    const broker = new ServerProcess('Kafka', 'java', args, { cwd: data })
-    this.#process = broker
+    const nodes: Node[] = []
+    const controllers: number[] = []
+    for (let i = 0; i < brokers; i++) {
+      const data = mkdtempSync(join(tmpdir(), 'varve-kafka-'))
+      nodes.push({ data, port: await freePort(), process: undefined })
+      controllers.push(await freePort())
+    }
+    const voters = controllers.map((port, i) => `${i + 1}@127.0.0.1:${port}`).join(',')
+    const extra = secured ? await secure(nodes[0]?.data ?? '') : undefined
+    const id = `V${randomBytes(16).toString('base64url').slice(1)}`
+    for (const [i, { data, port }] of nodes.entries()) {
+      const file = join(data, 'server.properties')
+      const filled = Object.entries({
+        NODE: i + 1,
+        VOTERS: voters,
+        PORT: port,
+        CONTROLLER_PORT: controllers[i],
+        MORE_LISTENERS: extra?.listeners ?? '',
+        DATA: data,
+        COPIES: brokers,
+        INSYNC: brokers === 3 ? 2 : 1,
+      }).reduce(
+        (text, [name, value]) => text.replaceAll(`{${name}}`, String(value)),
+        readFileSync(join(HERE, 'server.properties'), 'utf8'),
+      )
+      writeFileSync(file, filled + (extra?.properties ?? ''))
+      const first = nodes[0]?.data ?? ''
+      if (i > 0) copyFormat(join(first, 'log'), join(data, 'log'), i + 1)
+      else {
+        const scram = (extra === undefined ? [] : SCRAM).flatMap((one) => ['--add-scram', one])
+        const format = ['kafka.tools.StorageTool', 'format', '-t', id, '-c', file, ...scram]
+        await run('java', [...jvm(jars), ...format])
+      }
+    }
+    const address = nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')
+    const server = new KafkaServer(address, nodes, extra)
+    try {
+      await Promise.all(nodes.map((_, i) => server.restart(i)))
+      return server
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
+  }
+
+  /** Starts a broker again on the same logs and port, after `kill`. */
+  async restart(broker = 0): Promise<void> {
+    const node = this.#node(broker)
+    const jars = await kafkaJars()
+    // Several at once start in half the time when Java does not optimise much.
+    const quick = this.#nodes.length > 1 ? ['-XX:TieredStopAtLevel=1'] : []
+    const args = [...quick, ...jvm(jars), 'kafka.Kafka', join(node.data, 'server.properties')]
+    const started = new ServerProcess('Kafka', 'java', args, { cwd: node.data })
+    node.process = started
     // Listening is not enough: a broker answers clients once it is unfenced.
-    await broker.until(
-      async () => /Kafka Server started/.test(broker.output) && (await listens(this.address)),
+    await started.until(
+      async () =>
+        /Kafka Server started/.test(started.output) && (await listens(`127.0.0.1:${node.port}`)),
       READY_MS,
     )
   }
 
   /** kill -9. */
-  async kill(): Promise<void> {
-    if (!this.#process) throw new Error('VARVE_TEST_KAFKA is given: it cannot be killed')
-    await this.#process.kill()
+  async kill(broker = 0): Promise<void> {
+    await this.#node(broker).process?.kill()
   }
 
-  /** Stops it and removes its scratch folder. */
+  /** Its connections stay open and nobody answers, until `resume`. */
+  pause(broker = 0): void {
+    process.kill(this.#pid(broker), 'SIGSTOP')
+  }
+
+  resume(broker = 0): void {
+    process.kill(this.#pid(broker), 'SIGCONT')
+  }
+
+  #pid(broker: number): number {
+    const pid = this.#node(broker).process?.pid
+    if (pid === undefined) throw new Error(`broker ${broker} does not run`)
+    return pid
+  }
+
+  #node(broker: number): Node {
+    const node = this.#nodes[broker]
+    if (!node) throw new Error('VARVE_TEST_KAFKA is given: it is not ours to stop or start')
+    return node
+  }
+
+  /** Stops what it started and removes its scratch folders. */
   async stop(): Promise<void> {
-    await this.#process?.stop()
-    if (this.#data !== undefined) rmSync(this.#data, { recursive: true, force: true })
+    await Promise.all(this.#nodes.map(async (node) => node.process?.kill()))
+    for (const { data } of this.#nodes) rmSync(data, { recursive: true, force: true })
   }
 
   /** The end of its log, for a failing test to print. */
   get log(): string {
-    return this.#process?.output ?? ''
+    return this.#nodes.map((node) => node.process?.output ?? '').join('\n')
   }
+}
+
+/** What formatting makes, for another node of the cluster: a start of Java less for each. */
+function copyFormat(from: string, to: string, node: number): void {
+  cpSync(from, to, { recursive: true })
+  const file = join(to, 'meta.properties')
+  const folder = `V${randomBytes(16).toString('base64url').slice(1)}`
+  const own = readFileSync(file, 'utf8')
+    .replace(/^node\.id=.*$/m, `node.id=${node}`)
+    .replace(/^directory\.id=.*$/m, `directory.id=${folder}`)
+  writeFileSync(file, own)
+}
+
+interface Secured {
+  readonly saslPort: number
+  readonly tlsPort: number
+  readonly ca: string
+  readonly listeners: string
+  readonly properties: string
+}
+
+const SCRAM = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].map(
+  (kind) => `${kind}=[name=admin,password=admin]`,
+)
+
+/** Listeners with a login and with TLS, and a certificate of their own. */
+async function secure(folder: string): Promise<Secured> {
+  const [saslPort, tlsPort] = [await freePort(), await freePort()]
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const subject = '-subj /CN=localhost -addext subjectAltName=DNS:localhost'
+  const made = 'req -x509 -newkey rsa:2048 -nodes -days 30'
+  await run('openssl', [...`${made} ${subject}`.split(' '), '-keyout', key, '-out', cert])
+  const ca = readFileSync(cert, 'utf8')
+  writeFileSync(join(folder, 'both.pem'), readFileSync(key, 'utf8') + ca)
+  const login = 'org.apache.kafka.common.security'
+  const plain = ['admin', 'limited'].map((name) => `user_${name}="${name}"`).join(' ')
+  const properties = `
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl.plain.sasl.jaas.config=${login}.plain.PlainLoginModule required ${plain};
+listener.name.sasl.scram-sha-256.sasl.jaas.config=${login}.scram.ScramLoginModule required;
+listener.name.sasl.scram-sha-512.sasl.jaas.config=${login}.scram.ScramLoginModule required;
+listener.name.tls.ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location=${join(folder, 'both.pem')}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:admin
+`
+  const listeners = `,SASL://127.0.0.1:${saslPort},TLS://localhost:${tlsPort}`
+  return { saslPort, tlsPort, ca, listeners, properties }
 }
 
 /** The Java program beside this file, on the broker's own client. @returns its standard output */

@@ -17,6 +17,9 @@ interface Running {
 
 const SERVERS = {
   kafka: async () => (await import('./kafka.ts')).KafkaServer.start(),
+  cassandra: async () => (await import('./cassandra.ts')).CassandraServer.start(),
+  s3: async () => (await import('./s3.ts')).S3Server.start(),
+  registry: async () => (await import('./registry.ts')).RegistryServer.start(),
 } satisfies Record<string, () => Promise<Running>>
 
 export type SharedServer = keyof typeof SERVERS

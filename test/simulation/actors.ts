@@ -5,6 +5,7 @@
 import { fromUtf8, toHex, utf8 } from '../../src/base/bytes.ts'
 import { isVarveError } from '../../src/base/errors.ts'
 import { TOPICS } from '../../src/bus/bus.ts'
+import { encodeEntries, encodeSent } from '../../src/log/wire.ts'
 import type { BranchKey, Commit, CommitKey } from '../../src/model/entities.ts'
 import { commitKey } from '../../src/model/entities.ts'
 import type { Id } from '../../src/model/id.ts'
@@ -19,7 +20,7 @@ import type { TreeWriter } from '../../src/objects/objects.ts'
 import type { Ledger } from './ledger.ts'
 import type { Defect, Node } from './node.ts'
 import { collect } from './ports.ts'
-import { hash } from './store.ts'
+import { hash, macOf } from './store.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { World } from './world.ts'
 
@@ -350,6 +351,54 @@ function expected(node: Node, who: string, error: unknown): void {
   node.life.world.violate('assertions', `${who}: ${(error as Error).stack}`)
 }
 
+/** In one life of a process. */
+const REBUILDS = 2
+
+/** Makes the rows of the project again while all goes on; sometimes it only compares them. */
+export async function rebuilder(node: Node): Promise<void> {
+  const { versions, life } = node
+  const ids = idSource(life.clock, life.random)
+  const never = new AbortController().signal
+  for (let n = 0; n < REBUILDS; n++) {
+    await life.clock.sleep(life.random.next() * 8_000)
+    const request = { id: ids(), principal: 'rebuilder' }
+    const check = life.random.next() < 0.2
+    life.world.note(`${life.name} rebuilds`)
+    try {
+      for await (const { differing, examples } of versions.rebuild(P, request, check, never))
+        if (differing > 0) life.world.violate('I4', `a check finds a difference: ${examples[0]}`)
+      life.world.note(`${life.name} has rebuilt`)
+    } catch (error) {
+      expected(node, 'rebuilder', error)
+    }
+  }
+}
+
+export const INTRUDER = 'intruder'
+
+/** Somebody who reaches the bus and has another secret, or none. */
+export async function intruder(node: Node): Promise<void> {
+  const { life, bus } = node
+  const { random, clock } = life
+  const ids = idSource(clock, random)
+  for (let n = 0; ; n++) {
+    await clock.sleep(random.next() * 1_500)
+    const mac = random.next() < 0.5 ? macOf('another secret') : undefined
+    const issuedAtMs = Math.floor(clock.nowMs())
+    const author = { id: ids(), principal: INTRUDER, cause: null, fingerprint: 'f' }
+    const ops: Op[] = [{ op: 'repo.create', name: `forged-${n}` }]
+    const proposal = { ...author, project: P, ops, issuedAtMs, machine: false }
+    const after = await node.versions.watermark(P).catch(() => 0)
+    const entry = { ...author, seq: after + 1, atMs: issuedAtMs, decision: { yes: [] } }
+    await bus
+      .publish(TOPICS.proposals, [encodeSent({ kind: 'propose', proposal }, mac)])
+      .catch(() => undefined)
+    await bus
+      .publish(TOPICS.log, [encodeEntries(P, [entry], undefined, mac)])
+      .catch(() => undefined)
+  }
+}
+
 /** Follows the log and reads at once what it hears of. */
 export async function follower(node: Node): Promise<void> {
   const { versions, life } = node
@@ -360,6 +409,13 @@ export async function follower(node: Node): Promise<void> {
     if (entry.seq !== last + 1)
       world.violate('I2', `${life.name} follows ${last} with ${entry.seq}`)
     last = entry.seq
+    if (entry.principal === INTRUDER)
+      world.violate('I14', `${life.name} believes a forged entry ${entry.seq}`)
+    if (world.chance(0.3)) {
+      const seq = await versions.watermark(P).catch(() => undefined)
+      if (seq !== undefined && seq < last)
+        world.violate('I13', `${life.name} heard of ${last} and may read through ${seq}`)
+    }
     if (!('yes' in entry.decision) || !world.chance(0.5)) continue
     for (const fact of entry.decision.yes) {
       if (!('commit' in fact)) continue

@@ -1,4 +1,5 @@
-// The bus as a bad bell: it loses, repeats and reorders, and who is not subscribed hears nothing.
+// The bus as a bad bell: it loses, repeats, reorders and is wiped, two members of a group may both
+// believe that a partition is theirs, and who is not subscribed hears nothing. Only bytes travel on it.
 
 import type { Bus, BusMessage, Subscription } from '../../src/bus/bus.ts'
 import type { Wire } from './ports.ts'
@@ -19,6 +20,15 @@ interface Subscriber {
 export class BusFabric {
   readonly topics = new Map<string, Subscriber[]>()
 
+  /** Raised by each wipe: what is on its way then does not arrive. */
+  readonly wipes = new Map<string, number>()
+
+  /** The topic is deleted and made again: nothing is in it. */
+  wipe(topic: string): void {
+    this.wipes.set(topic, (this.wipes.get(topic) ?? 0) + 1)
+    for (const one of this.live(topic)) for (const queue of one.queues.values()) queue.splice(0)
+  }
+
   live(topic: string): Subscriber[] {
     const all = this.topics.get(topic)?.filter((one) => one.open && one.life.isAlive) ?? []
     this.topics.set(topic, all)
@@ -37,7 +47,8 @@ export class SimBus implements Bus {
 
   publish(topic: string, messages: readonly BusMessage[]): Promise<void> {
     return this.#wire.call(`publish ${topic}`, () => {
-      for (const message of messages) this.#spread(topic, message)
+      for (const { partition, key, headers, value } of messages)
+        this.#spread(topic, { partition, key, headers, value })
       return Promise.resolve()
     })
   }
@@ -74,19 +85,22 @@ export class SimBus implements Bus {
     for (const members of groups.values()) {
       // Mostly one owner of a partition; sometimes another who believes so too.
       const owner = members[(message.partition + Math.floor(world.nowMs / 7_000)) % members.length]
-      if (owner) this.#send(owner, message)
-      if (members.length > 1 && this.#wire.faults.landed > 0 && world.chance(0.1))
-        this.#send(world.pick(members), message)
+      if (owner) this.#send(topic, owner, message)
+      if (members.length > 1 && this.#wire.faults.shares())
+        for (const other of members) if (other !== owner) this.#send(topic, other, message)
     }
-    for (const tail of live) if (tail.group === undefined) this.#send(tail, message)
+    for (const tail of live) if (tail.group === undefined) this.#send(topic, tail, message)
   }
 
-  #send(to: Subscriber, message: BusMessage): void {
+  #send(topic: string, to: Subscriber, message: BusMessage): void {
     const { world } = this.#wire.life
+    const { wipes } = this.#fabric
+    const age = wipes.get(topic)
     const { lost, copies, delayMs } = this.#wire.faults.bus()
     if (lost) return
     for (let copy = 0; copy < copies; copy++)
       world.after(delayMs + copy * world.between(0, 500), () => {
+        if (wipes.get(topic) !== age) return undefined
         const queue = to.queues.get(message.partition) ?? []
         to.queues.set(message.partition, queue)
         queue.push(message)

@@ -32,6 +32,8 @@ export interface Faults {
   outcome(process: string, call: string): CallOutcome
   /** Of one bus message for one subscriber. */
   bus(): { lost: boolean; copies: number; delayMs: number }
+  /** Whether all members of a group believe that this message is theirs. */
+  shares(): boolean
   landed: number
 }
 
@@ -41,6 +43,7 @@ export class SwarmFaults implements Faults {
   readonly #loss: number
   readonly #copy: number
   readonly #reorder: number
+  readonly #share: number
   /** Faults come in storms with rests between. */
   readonly #stormMs: number
   on = true
@@ -56,6 +59,7 @@ export class SwarmFaults implements Faults {
     this.#loss = world.chance(0.1) ? 1 : rate(0.5)
     this.#copy = rate(0.3)
     this.#reorder = rate(0.5)
+    this.#share = world.chance(0.2) ? 1 : rate(0.3)
     this.#stormMs = world.between(1_000, 6_000)
   }
 
@@ -80,6 +84,12 @@ export class SwarmFaults implements Faults {
     const late = this.#world.chance(this.#reorder)
     if (lost || copies > 1 || late) this.landed++
     return { lost, copies, delayMs: late ? this.#world.between(1, 800) : quick }
+  }
+
+  shares(): boolean {
+    if (!this.on || this.#rests() || !this.#world.chance(this.#share)) return false
+    this.landed++
+    return true
   }
 
   #rests(): boolean {
@@ -107,5 +117,9 @@ export class OneFault implements Faults {
 
   bus(): { lost: boolean; copies: number; delayMs: number } {
     return { lost: false, copies: 1, delayMs: 1 }
+  }
+
+  shares(): boolean {
+    return false
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Bus } from '../../src/bus/bus.ts'
 import { LogClient } from '../../src/log/client.ts'
+import type { Mac } from '../../src/log/guests.ts'
 import type { Log, Machine } from '../../src/log/machine.ts'
 import { LogWriter } from '../../src/log/writer.ts'
 import { DEFAULT_PROJECT } from '../../src/model/name.ts'
@@ -16,7 +17,7 @@ import type { State } from '../../src/versions/state.ts'
 import { SimBus } from './bus.ts'
 import type { Faults } from './faults.ts'
 import { SimBlobStore, SimTables, Wire } from './ports.ts'
-import { hash, storeKey } from './store.ts'
+import { clusterMac, hash, storeKey } from './store.ts'
 import type { Durable } from './store.ts'
 import type { Life } from './world.ts'
 
@@ -29,6 +30,7 @@ export interface Defect {
   writerBus?(bus: Bus, life: Life): Bus
   apiTables?(tables: Tables): Tables
   log?(log: Log<Op, Fact>): Log<Op, Fact>
+  mac?(mac: Mac): Mac
   /** The played worker keeps no row of its result. */
   resultOnlyOnBus?: boolean
 }
@@ -36,6 +38,8 @@ export interface Defect {
 /** Small enough that a lane sets up quickly, and snapshots happen. */
 const KEPT_IDS = 8 * 1024
 const SNAPSHOT_MIN_BYTES = 6 * 1024
+/** Short enough that lanes are let go in a history, between two storms. */
+const IDLE_MS = 2_000
 
 export interface Node {
   readonly life: Life
@@ -44,7 +48,7 @@ export interface Node {
   readonly versions: VersionsService
 }
 
-function portsOf(life: Life, faults: Faults, durable: Durable) {
+function portsOf(life: Life, faults: Faults, durable: Durable, defect: Defect) {
   const wire = new Wire(life, faults)
   return {
     tables: new SimTables(wire, durable.tables) as Tables,
@@ -53,13 +57,14 @@ function portsOf(life: Life, faults: Faults, durable: Durable) {
     clock: life.clock,
     random: life.random,
     hash,
+    mac: defect.mac?.(clusterMac) ?? clusterMac,
     storeKey,
     cacheBytes: 1 << 20,
   }
 }
 
 export function openNode(life: Life, faults: Faults, durable: Durable, defect: Defect): Node {
-  const given = portsOf(life, faults, durable)
+  const given = portsOf(life, faults, durable, defect)
   const ports = { ...given, tables: defect.apiTables?.(given.tables) ?? given.tables }
   const objects = new ObjectEngine(ports)
   const client = new LogClient<Op, Fact>(ports)
@@ -74,7 +79,7 @@ export async function openWriter(
   durable: Durable,
   defect: Defect,
 ): Promise<void> {
-  const given = portsOf(life, faults, durable)
+  const given = portsOf(life, faults, durable, defect)
   const ports = {
     ...given,
     tables: defect.writerTables?.(given.tables) ?? given.tables,
@@ -90,6 +95,7 @@ export async function openWriter(
     machine,
     keptIds: KEPT_IDS,
     snapshotMinBytes: SNAPSHOT_MIN_BYTES,
+    idleMs: IDLE_MS,
   })
   const running = writer.run(new AbortController().signal)
   writer.ensure(DEFAULT_PROJECT)

@@ -1,7 +1,20 @@
 // One history: processes, users, faults for a while, then healing and the check that all drains.
 
 import type { CommitKey } from '../../src/model/entities.ts'
-import { FEED, IN, LATE, OPEN, PIPELINES, User, follower, scheduler, spout } from './actors.ts'
+import { TOPICS } from '../../src/bus/bus.ts'
+import {
+  FEED,
+  IN,
+  LATE,
+  OPEN,
+  PIPELINES,
+  User,
+  follower,
+  intruder,
+  rebuilder,
+  scheduler,
+  spout,
+} from './actors.ts'
 import { Oracle, checkHistory } from './check.ts'
 import { SwarmFaults } from './faults.ts'
 import type { Faults } from './faults.ts'
@@ -10,7 +23,7 @@ import { openNode, openWriter } from './node.ts'
 import type { Defect, Node } from './node.ts'
 import { pipelineSpec, realPipelines } from './pipelines.ts'
 import { Durable } from './store.ts'
-import { Process, World } from './world.ts'
+import { Process, World, never } from './world.ts'
 
 export interface Outcome {
   readonly seed: number
@@ -73,7 +86,13 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     )
   }
   const apiNames = small ? ['api-a'] : ['api-a', 'api-b']
-  for (const name of apiNames) add(name, skew(), (node) => follower(node))
+  // Rows are made again, in all histories but some.
+  const rebuilds = small || world.chance(0.6)
+  for (const name of apiNames)
+    add(name, skew(), (node) =>
+      Promise.race([follower(node), rebuilds ? rebuilder(node) : never()]),
+    )
+  if (!small) add('intruder', 0, intruder)
   for (const name of small ? ['spout-a'] : ['spout-a', 'spout-b'])
     add(name, skew(), (node) => spout(node, spoutTotal))
   for (const name of small ? ['scheduler-a'] : ['scheduler-a', 'scheduler-b'])
@@ -99,6 +118,15 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     })().finally(() => working--),
   )
 
+  if (swarm && world.chance(0.4))
+    for (let n = 0; n < 3; n++)
+      world.after(world.between(500, 20_000), () => {
+        if (!swarm.on) return
+        const topic = world.pick(Object.values(TOPICS))
+        world.note(`${topic} is wiped`)
+        durable.fabric.wipe(topic)
+        swarm.landed++
+      })
   if (swarm) {
     await world.run(() => false, world.between(5_000, 25_000))
     swarm.on = false

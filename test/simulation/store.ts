@@ -1,8 +1,9 @@
 // What is durable in a simulated world: it outlives every process. Remembers which partitions were
 // written, so that checkers can look at everything.
 
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
+import type { Mac } from '../../src/log/guests.ts'
 import { MemoryTables } from '../../src/tables/adapters/memory.ts'
 import type { Row, TableSpec } from '../../src/tables/schema.ts'
 import { shapeOf } from '../../src/tables/shape.ts'
@@ -16,6 +17,15 @@ export const storeKey = new Uint8Array(32).fill(7)
 export function hash(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest())
 }
+
+/** Of the cluster, or of somebody else. */
+export function macOf(secret: string): Mac {
+  const sign = (bytes: Uint8Array): string =>
+    createHmac('sha256', secret).update(bytes).digest('hex')
+  return { sign, verify: (bytes, mac) => sign(bytes) === mac }
+}
+
+export const clusterMac = macOf('the secret of the cluster')
 
 export class Durable {
   readonly tables: Tables

@@ -24,6 +24,9 @@ class Weather implements Faults {
   bus() {
     return { lost: false, copies: 1, delayMs: 1 }
   }
+  shares(): boolean {
+    return false
+  }
 }
 
 function setUp() {

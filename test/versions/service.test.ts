@@ -342,3 +342,34 @@ test('a branch moved back takes its spout along: the feed goes on from there', a
   const next = await bring(1, { r: { from: null, to: '2' } })
   expect([next.parent, second.parent]).toEqual([second.id, first.id])
 })
+
+test('rows are made again while a reader goes on, and a check says whether they are right', async () => {
+  const core = await open()
+  const { versions, request } = core
+  await versions.propose('default', [{ op: 'repo.create', name: 'in' }], request())
+  const put = (n: number) =>
+    versions.commitFiles('default', at('in'), files({ [`f${n}`]: `${n}` }), request())
+  for (let n = 0; n < 5; n++) await put(n)
+  const { signal } = new AbortController()
+  const heard: string[] = []
+  const following = (async () => {
+    for await (const { seq } of versions.follow('default', 0, signal)) {
+      // Whoever hears of an entry can read it, in whichever view.
+      const commits = await Array.fromAsync(versions.commits('default', 'in'))
+      heard.push(commits.length >= seq - 2 ? 'all' : `${commits.length} at ${seq}`)
+      if (seq === 12) return
+    }
+  })()
+  const rebuild = (check: boolean) =>
+    Array.fromAsync(versions.rebuild('default', request(), check, signal))
+  const [steps] = await Promise.all([rebuild(false), put(5), put(6)])
+  expect(steps.at(-1)).toMatchObject({ phase: 'done', view: 2 })
+  for (let n = 7; n < 10; n++) await put(n)
+  await following
+  expect(new Set(heard)).toEqual(new Set(['all']))
+  const checked = (await rebuild(true)).at(-1)
+  expect(checked).toMatchObject({ phase: 'done', view: 3, differing: 0 })
+  expect(checked?.rows).toBeGreaterThan(20)
+  const head = (await versions.branch('default', at('in')))?.head
+  expect(Object.keys(await read(core, head?.root ?? null))).toHaveLength(10)
+})

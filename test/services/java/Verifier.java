@@ -26,14 +26,15 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  *   produce BOOTSTRAP TOPIC RECORDS PARTITIONS KEYS [PAUSE_MS]
  *       record i has key k = i % KEYS and says so; a pause after every 1,000 records
  *   verify  BOOTSTRAP TOPIC RECORDS KEYS              read_committed, from the start to the end
- *   create  BOOTSTRAP TOPIC PARTITIONS
+ *   create  BOOTSTRAP TOPIC PARTITIONS [REPLICATION]
  */
 public class Verifier {
   static final Pattern LINE = Pattern.compile("\\{\"key\":\"k(\\d+)\",\"seq\":(\\d+),.*\\}");
 
   public static void main(String[] args) throws Exception {
     switch (args[0]) {
-      case "create" -> create(args[1], args[2], Integer.parseInt(args[3]));
+      case "create" -> create(args[1], args[2], Integer.parseInt(args[3]),
+          args.length > 4 ? Short.parseShort(args[4]) : 1);
       case "produce" -> produce(args[1], args[2], Integer.parseInt(args[3]),
           Integer.parseInt(args[4]), Integer.parseInt(args[5]),
           args.length > 6 ? Integer.parseInt(args[6]) : 0);
@@ -42,19 +43,20 @@ public class Verifier {
     }
   }
 
-  static void create(String bootstrap, String topic, int partitions) throws Exception {
+  static void create(String bootstrap, String topic, int partitions, int replication)
+      throws Exception {
     Properties p = new Properties();
     p.put("bootstrap.servers", bootstrap);
     try (Admin admin = Admin.create(p)) {
       if (!admin.listTopics().names().get().contains(topic))
-        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) replication))).all().get();
     }
   }
 
   static void produce(
       String bootstrap, String topic, int records, int partitions, int keys, int pauseMs)
       throws Exception {
-    create(bootstrap, topic, partitions);
+    create(bootstrap, topic, partitions, 1);
     Properties p = new Properties();
     p.put("bootstrap.servers", bootstrap);
     p.put("acks", "all");

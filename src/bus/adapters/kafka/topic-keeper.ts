@@ -1,0 +1,133 @@
+// Our topics on the brokers: made when they are missing, also while we run, and refused when they are
+// kept in another way than the product needs.
+
+import { VarveError } from '../../../base/errors.ts'
+import { createTopic, describeTopics, topicSettings } from '../../../kafka/admin.ts'
+import type { KafkaConnection } from '../../../kafka/connect.ts'
+import { KafkaError } from '../../../kafka/error.ts'
+import { clusterMetadata } from '../../../kafka/metadata.ts'
+import type { TopicMetadata } from '../../../kafka/metadata.ts'
+import type { TopicSpec } from '../../topics.ts'
+import { say } from './diagnostics.ts'
+import { driftOf, newTopic } from './topic-settings.ts'
+
+export interface KeeperOptions {
+  readonly connection: KafkaConnection
+  /** Stands for the first `varve` of a topic's name. */
+  readonly topicPrefix: string
+  /** Copies of each topic that is made. */
+  readonly replication: number
+  /** By the product's names. */
+  readonly specs: Readonly<Record<string, TopicSpec>>
+}
+
+export class TopicKeeper {
+  readonly #options: KeeperOptions
+  /** By name on the brokers. */
+  readonly #specs: ReadonlyMap<string, TopicSpec>
+  #making: Promise<void> | undefined
+
+  constructor(options: KeeperOptions) {
+    this.#options = options
+    this.#specs = new Map(
+      Object.entries(options.specs).map(([topic, spec]) => [this.nameOf(topic), spec]),
+    )
+  }
+
+  /** `varve.log.v1` with the prefix `x` is `x.log.v1` on the brokers. */
+  nameOf(topic: string): string {
+    const { topicPrefix } = this.#options
+    return topic.startsWith('varve.')
+      ? `${topicPrefix}${topic.slice('varve'.length)}`
+      : `${topicPrefix}.${topic}`
+  }
+
+  /**
+   * Makes what is missing and verifies what is there.
+   * @throws VarveError UNAVAILABLE, INVALID_OPTION: a topic is kept in a way we cannot work with
+   */
+  async ensure(): Promise<void> {
+    try {
+      await this.#make()
+      await this.#verify()
+    } catch (error) {
+      throw busError('cannot use the topics of Kafka', error)
+    }
+  }
+
+  /** The topic on the brokers; made again when it is missing and ours. @throws KafkaError */
+  async describe(name: string): Promise<TopicMetadata> {
+    try {
+      return await this.#describe(name)
+    } catch (error) {
+      if (!(error instanceof KafkaError) || error.kind !== 'missing') throw error
+      if (this.#specs.has(name)) await this.remake()
+      return this.#describe(name)
+    }
+  }
+
+  async #describe(name: string): Promise<TopicMetadata> {
+    const [topic] = await describeTopics(this.#options.connection, [name])
+    if (!topic) throw new KafkaError('lost', `cannot describe "${name}"`)
+    return topic
+  }
+
+  /** Makes what is missing; those who ask at once wait for one making. @throws KafkaError */
+  async remake(): Promise<void> {
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined
+    })
+    await this.#making
+  }
+
+  async #make(): Promise<void> {
+    const { connection, replication } = this.#options
+    const names = [...this.#specs.keys()]
+    const { brokers, topics } = await clusterMetadata(await connection.broker(), names)
+    for (const [name, spec] of this.#specs) {
+      const found = topics.get(name)
+      if (!(found instanceof KafkaError)) continue
+      if (found.kind !== 'missing') throw found
+      if (brokers.length < replication)
+        throw new KafkaError(
+          'unsupported',
+          `cannot create topic "${name}" with ${replication} copies on ${brokers.length} ` +
+            `broker(s): start more brokers, or set VARVE_REPLICATION to at most ${brokers.length}`,
+        )
+      const made = await createTopic(connection, newTopic(name, spec, replication))
+      if (made === 'created')
+        say('anomaly', { what: 'a topic was missing and was made', topic: name })
+    }
+  }
+
+  async #verify(): Promise<void> {
+    const { connection, replication } = this.#options
+    const names = [...this.#specs.keys()]
+    if (names.length === 0) return
+    const described = await describeTopics(connection, names)
+    const settings = await topicSettings(connection, names)
+    const wrong = described.flatMap(({ name, partitions }) => {
+      const spec = this.#specs.get(name)
+      if (!spec) return []
+      const kept = {
+        partitions: partitions.length,
+        replicas: Math.min(...partitions.map((one) => one.replicas)),
+        settings: settings.get(name) ?? {},
+      }
+      return driftOf(name, spec, kept, replication)
+        .filter((drift) => drift.warning !== true)
+        .map(({ found, remedy }) => `topic "${name}": ${found}; to mend it: ${remedy}`)
+    })
+    if (wrong.length > 0)
+      throw new VarveError('INVALID_OPTION', `cannot use the topics of Kafka: ${wrong.join('; ')}`)
+  }
+}
+
+/** What a user of the port meets. */
+export function busError(doing: string, error: unknown): VarveError {
+  if (error instanceof VarveError) return error
+  const known = KafkaError.from(doing, error)
+  const code = known.kind === 'too-large' ? 'TOO_LARGE' : 'UNAVAILABLE'
+  const text = known.message.startsWith(doing) ? known.message : `${doing}: ${known.message}`
+  return new VarveError(code, text, { cause: error })
+}

@@ -1,0 +1,253 @@
+// One process of a cluster: the named roles over Kafka, Cassandra and a blob store. Any number of
+// processes may have any role. Proposals are spread by the bus; what else must not be done twice for
+// nothing is owned by leases; two owners at once waste effort and break nothing.
+
+import { systemClock as clock } from '../base/clock.ts'
+import { systemRandom as random } from '../base/random.ts'
+import { utf8 } from '../base/bytes.ts'
+import { SHARDS } from '../bus/topics.ts'
+import type { Role } from '../config/options.ts'
+import { EgressHost } from '../egress/host.ts'
+import { EventPublisher } from '../events/publisher.ts'
+import { partitionOf } from '../kafka/murmur2.ts'
+import { Metrics } from '../observe/metrics.ts'
+import { OwnedShare } from '../pipelines/share.ts'
+import { Health } from '../server/health.ts'
+import { createHealthServer } from '../server/health-server.ts'
+import { createServer } from '../server/server.ts'
+import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
+import { SpoutHost } from '../spouts/host.ts'
+import { codeElsewhere } from './code-identity.ts'
+import { openHash, zstdCompute } from './compute.ts'
+import { CONNECTORS } from './connectors.ts'
+import { consoleFolder } from './console-folder.ts'
+import { openCore } from './core.ts'
+import type { Core, Ports } from './core.ts'
+import { openDependencies } from './dependencies.ts'
+import type { Dependencies, ServeOptions } from './dependencies.ts'
+import { eventViews, streamDocuments } from './documents.ts'
+import { Keeper } from './keep.ts'
+import { clusterMac } from './mac.ts'
+import { Ownership } from './ownership.ts'
+import { layGround, openDesk, startPlanning } from './pipelines.ts'
+import type { Ground } from './pipelines.ts'
+import { resolveSecret } from './secret.ts'
+import { openWorkspace } from './settings.ts'
+import { StatusBoard, tellStatuses } from './status-board.ts'
+import { tally } from './tally.ts'
+import { VERSION } from './version.ts'
+import { watchedTables } from './watched-tables.ts'
+
+/** Who plans cannot see how many workers there are; a pipeline says better by `parallelismSpec`. */
+const WORKERS_GUESSED = 16
+/** Balancers and services notice that we are not ready before we stop listening. */
+const NOTICE_MS = 2_000
+/** What is under way gets so long to end. */
+const DRAIN_MS = 20_000
+
+export interface Cluster {
+  readonly url: string
+  readonly roles: readonly Role[]
+  /** Names the installation. */
+  readonly workspace: string
+  /** Rejects when a part of it cannot go on; then the process had better end. */
+  readonly failed: Promise<never>
+  /** Takes no more work, lets what is under way end for 20 s at most, closes. */
+  drain(): Promise<void>
+  /** At once. Nothing acknowledged is lost by either. */
+  close(): Promise<void>
+}
+
+export interface ClusterGuests {
+  /** A line for whoever watches the start; default: silence. */
+  readonly say?: (line: string) => void
+  /** Ends a start that still waits. */
+  readonly signal?: AbortSignal
+}
+
+/** @throws VarveError UNAVAILABLE (StartFailed), INVALID_OPTION; whatever was opened is closed again */
+export async function openCluster(
+  options: ServeOptions,
+  { say = () => undefined, signal = new AbortController().signal }: ClusterGuests = {},
+): Promise<Cluster> {
+  // Closed in the opposite order: the log's writer goes after everybody who proposes.
+  await using opened = new AsyncDisposableStack()
+  const stages: Keeper[] = []
+  const stage = (): Keeper => {
+    const keeper = new Keeper()
+    stages.push(keeper)
+    opened.defer(() => keeper.close())
+    return keeper
+  }
+  const has = (...roles: readonly Role[]): boolean =>
+    roles.some((one) => options.roles.includes(one))
+
+  const dependencies = await openDependencies(options, { clock, random, say, signal })
+  opened.defer(() => dependencies.close())
+  const workspace = await openWorkspace({ tables: dependencies.tables, clock, random }, signal)
+  const ports = await portsOf(dependencies, workspace.storeKey, options.clusterSecret)
+  const core = await openCore(ports)
+  opened.defer(() => core.close())
+  const incarnation = core.ids()
+  const ownership = new Ownership({ tables: ports.tables, clock, random, owner: incarnation })
+  const health = new Health({ clock, dependencies: dependencies.probes })
+  stage().run((until) => health.run(until))
+  const metrics = new Metrics({ version: VERSION, roles: options.roles })
+  opened.defer(() => metrics.close())
+  metrics.dependencies(() => health.dependencies())
+  metrics.gauge('varve_leases_held', 'Leases this process keeps', () => ownership.held)
+
+  if (has('log')) stage().run((until) => core.writeLog(until))
+  const ground = layGround(ports, core, { runner: codeElsewhere, workers: WORKERS_GUESSED })
+  if (has('api', 'scheduler')) {
+    const following = new AbortController()
+    opened.defer(() => following.abort())
+    await ground.board.start(following.signal)
+  }
+  const meta = {
+    version: VERSION,
+    live: () => health.live(),
+    ready: () => health.ready(),
+    metrics: () => metrics.text(),
+  }
+  const api = has('api')
+    ? await openApi(ports, core, ground, { options, health, meta, opened })
+    : undefined
+  const door = api ?? createHealthServer({ ...meta, token: options.token })
+  opened.defer(() => door.close())
+  const hosts = stage()
+  startHosts(ports, core, ground, { options, ownership, metrics, hosts, incarnation, workspace })
+  const { host, port } = options
+  const url = await door.start({ host, port, tries: 1 })
+  health.started()
+
+  const failed = Promise.race(stages.map((one) => one.failed))
+  failed.catch(() => {}) // whoever cares races it
+  const all = opened.move()
+  return {
+    url,
+    roles: options.roles,
+    workspace: workspace.id,
+    failed,
+    async drain() {
+      health.drain()
+      const enough = new AbortController()
+      const ending = Promise.all([
+        api && clock.sleep(NOTICE_MS, enough.signal).then(() => api.idle()),
+        hosts.close(),
+      ])
+      await Promise.race([ending, clock.sleep(DRAIN_MS, enough.signal)])
+      enough.abort()
+      await all.disposeAsync()
+    },
+    close: () => all.disposeAsync(),
+  }
+}
+
+export async function portsOf(
+  { tables, bus, blob }: Dependencies,
+  storeKey: Uint8Array,
+  clusterSecret: string,
+): Promise<Ports> {
+  const hash = await openHash()
+  const mac = clusterMac(clusterSecret)
+  const guests = { clock, random, hash, compute: zstdCompute, storeKey, mac }
+  return { tables: watchedTables(tables), bus, blob, ...guests }
+}
+
+async function openApi(
+  ports: Ports,
+  core: Core,
+  ground: Ground,
+  own: {
+    readonly options: ServeOptions
+    readonly health: Health
+    readonly meta: Pick<
+      Parameters<typeof createServer>[0],
+      'version' | 'live' | 'ready' | 'metrics'
+    >
+    readonly opened: AsyncDisposableStack
+  },
+): ReturnType<typeof createServer> {
+  const { options, health, meta, opened } = own
+  const { versions, ids } = core
+  const desk = openDesk(ports, core, ground)
+  opened.defer(() => desk.close())
+  const taking = new AbortController()
+  opened.defer(() => taking.abort())
+  desk.start(taking.signal)
+  const statuses = new StatusBoard(ports)
+  opened.defer(() => statuses.close())
+  const { token, maxUploadBytes, advertise } = options
+  const forWorkers = { secret: options.clusterSecret, clock, ids }
+  const workers = { ...forWorkers, desk: desk.api, address: () => advertise, maxUploadBytes }
+  return createServer({
+    ...meta,
+    versions,
+    pipelines: desk.pipelines,
+    spouts: statuses.spouts,
+    egresses: statuses.egresses,
+    documents: streamDocuments(CONNECTORS),
+    eventsOf: eventViews,
+    clock,
+    ids,
+    token,
+    maxUploadBytes,
+    acceptWork: () => health.acceptWork(),
+    issueWorkerToken: workerTokenIssuer(forWorkers),
+    extensions: [workerRoutes(workers)],
+    ...consoleFolder(),
+  })
+}
+
+/** What follows the log and carries it on: planning, spouts, egress, public events. */
+function startHosts(
+  ports: Ports,
+  core: Core,
+  ground: Ground,
+  own: {
+    readonly options: ServeOptions
+    readonly ownership: Ownership
+    readonly metrics: Metrics
+    readonly hosts: Keeper
+    readonly incarnation: string
+    readonly workspace: { readonly id: string }
+  },
+): void {
+  const { options, ownership, metrics, hosts, incarnation, workspace } = own
+  const { versions } = core
+  const { bus, tables } = ports
+  const has = (role: Role): boolean => options.roles.includes(role)
+  const hosting = { versions, connectors: CONNECTORS, clock, random, secret: resolveSecret }
+  const telling = { bus, clock, who: incarnation }
+  if (has('scheduler')) {
+    const share = new OwnedShare(ownership.of('scheduler'))
+    hosts.run(async (until) => {
+      startPlanning(ports, core, ground, { share }, until)
+      await share.run(until)
+    })
+    hosts.run((until) => tally(versions, metrics, until, (project) => share.has(project)))
+  }
+  if (has('spouts')) {
+    const spouts = new SpoutHost({ ...hosting, own: ownership.of('spouts') })
+    hosts.run((until) => spouts.run(until))
+    hosts.run((until) => tellStatuses(telling, 'spout', () => spouts.statuses(), until))
+  }
+  if (has('egress')) {
+    const egresses = new EgressHost({ ...hosting, own: ownership.of('egress') })
+    hosts.run((until) => egresses.run(until))
+    hosts.run((until) => tellStatuses(telling, 'egress', () => egresses.statuses(), until))
+  }
+  if (has('events')) {
+    const publisher = new EventPublisher({
+      versions,
+      bus,
+      tables,
+      clock,
+      own: ownership.of('events'),
+      source: `/workspaces/${workspace.id}`,
+      partitionOf: (key) => partitionOf(utf8(key), SHARDS),
+    })
+    hosts.run((until) => publisher.run(until))
+  }
+}

@@ -1,0 +1,36 @@
+// Where the chunks of a file lie, for those who fetch them from the blob store themselves.
+//
+// A range given away opens all that lies in it. So it may hold frames of this file only: a chunk that
+// is large enough to have a frame of its own is told by its place, and any other is read here, because
+// its frame may hold chunks of files that are not meant.
+
+import { assert } from '../base/assert.ts'
+import { soleHeadBytes } from './frame.ts'
+import { INLINE, LIST } from './node.ts'
+import type { Item } from './node.ts'
+import type { LocatedChunk, SoleFrame } from './objects.ts'
+import { packKey, SMALL_CHUNK_BYTES } from './pack.ts'
+import type { PackStore } from './store.ts'
+
+export async function* locateContent(
+  store: PackStore,
+  item: Item,
+  first: number,
+): AsyncGenerator<LocatedChunk> {
+  if (item.kind === INLINE) return
+  const chunks = item.kind === LIST ? await store.list(item) : [item]
+  for (let i = first; i < chunks.length; i++) {
+    const chunk = chunks[i] as Item
+    const { id, sizeBytes } = chunk
+    if (sizeBytes < SMALL_CHUNK_BYTES) yield { id, sizeBytes, bytes: await store.chunk(chunk) }
+    else yield { id, sizeBytes, frame: soleFrame(chunk) }
+  }
+}
+
+/** Known without reading it: the sizes of a head are those of its chunk, and only zstd makes it less. */
+function soleFrame({ place, sizeBytes }: Item): SoleFrame {
+  assert(place && place.offset >= 0, 'what is located lies somewhere')
+  const { pack, offset, length } = place
+  const headBytes = soleHeadBytes(sizeBytes)
+  return { key: packKey(pack), offset, length, headBytes, zstd: length - headBytes !== sizeBytes }
+}
