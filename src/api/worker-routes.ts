@@ -13,6 +13,8 @@ import type { RouteKey } from './route.ts'
 import { listOf, nullable, oneOf } from './shapes.ts'
 import type { Claim, InputFile, WorkerLine } from './worker.ts'
 import { MAX_FRAMES } from './worker-frames.ts'
+import { MAX_RUN_CHUNKS } from './worker-runs.ts'
+import type { InputRun } from './worker-runs.ts'
 
 /** Where a ticket is shown. */
 export const CLAIM_HEADER = 'varve-claim'
@@ -105,6 +107,37 @@ export const readInputs = defineRoute({
     }),
   },
   answer: 'bytes',
+})
+
+export const locateInput = defineRoute({
+  method: 'GET',
+  path: '/worker/runs',
+  permission: 'worker',
+  summary: 'Where to fetch a file of an input of the chunk (worker-runs.ts); nothing: read it',
+  query: Type.Object({
+    input: Type.String(),
+    path: Type.String(),
+    /** Chunk of the file, from 0; to go on where something failed. */
+    first: Type.Optional(Count),
+  }),
+  answer: { lines: Type.Unsafe<InputRun>(Type.Object({})) },
+})
+
+export const checkRun = defineRoute({
+  method: 'POST',
+  path: '/worker/runs/check',
+  permission: 'worker',
+  summary: 'Whether the chunks of a run are what they should be',
+  body: {
+    json: Type.Object({
+      proof: Type.String({ maxLength: 100 }),
+      /** BLAKE3 of each chunk, in order. */
+      hashes: Type.Unsafe<readonly string[]>(
+        Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { maxItems: MAX_RUN_CHUNKS }),
+      ),
+    }),
+  },
+  answer: { json: Type.Object({ ok: Type.Boolean() }) },
 })
 
 // What writes output carries `act`: 0 for the first of a chunk, one more after each that succeeded.
@@ -251,6 +284,8 @@ export const WORKER_ROUTES = [
   listInput,
   readInput,
   readInputs,
+  locateInput,
+  checkRun,
   putOutput,
   putOutputs,
   copyOutput,

@@ -52,6 +52,10 @@ export interface WorkerApi {
   beat(worker: string, beat: number, keeps: readonly Claim[]): Promise<readonly Claim[]>
   /** Files of an input at or below a path, in path order. */
   files(claim: Claim, input: string, path: string): AsyncIterable<InputFile>
+  /**
+   * A file of an input. No byte comes that was not checked against its id, so that what is written
+   * as it comes may be given to user code once the stream has ended. @throws VarveError CORRUPT
+   */
   read(claim: Claim, input: string, path: string): AsyncIterable<Uint8Array>
   output(claim: Claim): OutputWriter
   /** Keeps lines with the job; on return they may still be in memory, after `done` they are stored. */

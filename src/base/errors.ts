@@ -137,6 +137,15 @@ export const ERRORS = {
     remedy:
       'try again in a moment; if it stays, look whether the server and what it needs are running',
   },
+  MISCONFIGURED: {
+    kind: 'unavailable',
+    status: 500,
+    exit: 5,
+    retry: false,
+    level: 'error',
+    remedy:
+      'waiting does not help: mend what the message names; varve doctor --server examines what a server needs',
+  },
   CORRUPT: {
     kind: 'corrupt',
     status: 500,

@@ -129,7 +129,8 @@ export class Client {
     key: K,
     ...[args]: Rest<CallArgs<K>>
   ): AsyncGenerator<AnswerOf<Routes[K]>> {
-    const response = await this.#send(key, (args ?? {}) as AnyArgs, undefined)
+    const given = (args ?? {}) as AnyArgs
+    const response = await this.#send(key, given, sentBody(given.body))
     yield* jsonLines(response) as AsyncGenerator<AnswerOf<Routes[K]>>
   }
 

@@ -67,6 +67,7 @@ export class Ahead {
   }
 }
 
-function keyOf(input: string, path: string): string {
+/** Of a file of an input. */
+export function keyOf(input: string, path: string): string {
   return `${input}\0${path}`
 }

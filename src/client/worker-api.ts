@@ -2,10 +2,13 @@
 // pause, and a chunk that is lost is a refusal (STALE_STATE) or a beat that says so.
 
 import type { Claim, InputFile, OutputWriter, WorkerApi, WorkerLine } from '../api/worker.ts'
+import { DIRECT_BYTES } from '../api/worker-runs.ts'
 import { assert } from '../base/assert.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { bodyChunks, jsonLines } from './streams.ts'
-import { Ahead } from './worker-ahead.ts'
+import { Ahead, keyOf } from './worker-ahead.ts'
+import { Direct } from './worker-direct.ts'
+import type { BigFile, DirectGuests } from './worker-direct.ts'
 import { isAway, WorkerLink } from './worker-link.ts'
 import type { LinkOptions } from './worker-link.ts'
 import { HttpOutput } from './worker-output.ts'
@@ -14,11 +17,15 @@ import type { Ours } from './worker-output.ts'
 export interface HttpWorkerOptions extends LinkOptions {
   /** Of the token; a server that knows it as another one says so. */
   readonly pool: string
+  /** With it, big files are fetched from the blob store where it can be reached. */
+  readonly direct?: DirectGuests
 }
 
 interface HeldClaim {
   readonly ours: Ours
   readonly ahead: Ahead
+  /** Files seen that are big enough to be fetched from the store. */
+  readonly big: Map<string, BigFile>
   batches: number
   /** While beats fail: whether to go on. */
   goesOn: ((error: unknown) => boolean) | undefined
@@ -33,11 +40,13 @@ const BEAT_MS = 4_000
 export class HttpWorkerApi implements WorkerApi {
   readonly #link: WorkerLink
   readonly #pool: string
+  readonly #direct: Direct | undefined
   readonly #held = new WeakMap<Claim, HeldClaim>()
 
   constructor(options: HttpWorkerOptions) {
     this.#link = new WorkerLink(options)
     this.#pool = options.pool
+    this.#direct = options.direct && new Direct(this.#link, options, options.direct)
   }
 
   async claim(worker: string, waitMs: number, signal: AbortSignal): Promise<Claim | undefined> {
@@ -52,7 +61,8 @@ export class HttpWorkerApi implements WorkerApi {
       const { claim, ticket, api } = answer
       const ours = { ticket, at: api ?? undefined }
       const ahead = new Ahead(this.#link, ours, claim)
-      this.#held.set(claim, { ours, ahead, batches: 0, goesOn: undefined, result: undefined })
+      const big = bigFilesOf(claim)
+      this.#held.set(claim, { ours, ahead, big, batches: 0, goesOn: undefined, result: undefined })
       return claim
     } catch (error) {
       if (signal.aborted && isAway(error)) return undefined
@@ -85,7 +95,7 @@ export class HttpWorkerApi implements WorkerApi {
   }
 
   async *files(claim: Claim, input: string, path: string): AsyncIterable<InputFile> {
-    const { ours } = this.#of(claim)
+    const { ours, big } = this.#of(claim)
     let seen = 0
     let goesOn = this.#link.patience()
     for (;;)
@@ -99,6 +109,7 @@ export class HttpWorkerApi implements WorkerApi {
           if (n++ < seen) continue
           seen++
           goesOn = this.#link.patience()
+          note(big, { input, ...(file as InputFile) })
           yield file as InputFile
         }
         return
@@ -109,10 +120,17 @@ export class HttpWorkerApi implements WorkerApi {
   }
 
   async *read(claim: Claim, input: string, path: string): AsyncIterable<Uint8Array> {
-    const { ours, ahead } = this.#of(claim)
+    const { ours, ahead, big } = this.#of(claim)
     const whole = await ahead.take(input, path)
     if (whole) return yield whole
     let offset = 0
+    const file = this.#direct && big.get(keyOf(input, path))
+    if (file && this.#direct)
+      for await (const bytes of this.#direct.read(ours, file)) {
+        offset += bytes.length
+        yield bytes
+      }
+    if (offset === file?.sizeBytes) return
     let goesOn = this.#link.patience()
     for (;;)
       try {
@@ -178,6 +196,19 @@ export class HttpWorkerApi implements WorkerApi {
       return work(undefined)
     }
   }
+}
+
+function note(big: Map<string, BigFile>, { input, path, sizeBytes }: BigFile): void {
+  if (sizeBytes >= DIRECT_BYTES) big.set(keyOf(input, path), { input, path, sizeBytes })
+}
+
+/** Those that the datums name themselves; others are seen when a folder is listed. */
+function bigFilesOf({ datums }: Claim): Map<string, BigFile> {
+  const big = new Map<string, BigFile>()
+  for (const { inputs } of datums)
+    for (const { name, path, kind, sizeBytes } of inputs)
+      if (kind === 'file') note(big, { input: name, path, sizeBytes })
+  return big
 }
 
 function* batchesOf(lines: readonly WorkerLine[]): Generator<readonly WorkerLine[]> {

@@ -25,9 +25,11 @@ export interface OptionSpec {
   readonly max?: number
   /**
    * Never shown, not in help and not in logs; given by its variable, or by a file that the variable
-   * with `_FILE` behind it names. A cluster's secrets have no flag: everybody on the machine sees those.
+   * with `_FILE` behind it names. It has no flag, which everybody on the machine sees.
    */
   readonly secret?: boolean
+  /** Programs that take a secret by flag all the same: what it guards is on this machine only. */
+  readonly secretFlagOf?: readonly Program[]
 }
 
 export const ROLES = ['api', 'log', 'scheduler', 'spouts', 'egress', 'events'] as const
@@ -70,7 +72,7 @@ export const OPTIONS = {
   advertise: {
     type: 'text',
     default: undefined,
-    doc: 'Address under which others reach this server, if it is not the one it listens on',
+    doc: 'Address under which others reach the API, if it is not the one this server listens on; public events name it as the place of their schemas',
     env: 'VARVE_ADVERTISE',
     flag: '--advertise',
     for: ['serve'],
@@ -84,16 +86,26 @@ export const OPTIONS = {
     for: ['dev', 'serve'],
     requiredBy: ['serve'],
     secret: true,
+    secretFlagOf: ['dev'],
   },
   clusterSecret: {
     type: 'text',
     default: undefined,
-    doc: 'At least 32 characters that all processes of the cluster share: signs what they send each other, and the tokens of workers',
+    doc: 'At least 32 characters that all processes of the cluster share: signs what they send each other, and the tokens of workers; of an embedded server: by default one made at the first start',
     env: 'VARVE_CLUSTER_SECRET',
     flag: '--cluster-secret',
-    for: ['serve'],
+    for: ['dev', 'serve'],
     requiredBy: ['serve'],
     min: 32,
+    secret: true,
+  },
+  workerToken: {
+    type: 'text',
+    default: undefined,
+    doc: 'Token of the workers, as "varve worker-token" makes it; or by --token',
+    env: 'VARVE_WORKER_TOKEN',
+    flag: '--token',
+    for: ['work'],
     secret: true,
   },
   kafka: {
@@ -108,7 +120,7 @@ export const OPTIONS = {
   kafkaConfig: {
     type: 'text',
     default: undefined,
-    doc: 'File of Java properties that says how to talk to the brokers: security.protocol, sasl.mechanism, sasl.username, sasl.password, ssl.ca.location',
+    doc: 'File of settings for the brokers, as Java clients have it: security.protocol, sasl.mechanism, sasl.jaas.config, ssl.truststore.location with ssl.truststore.type=PEM, ssl.keystore.location; what is not known is refused',
     env: 'VARVE_KAFKA_CONFIG',
     flag: '--kafka-config',
     for: ['serve'],
@@ -325,7 +337,7 @@ export function optionsOf(program: Program): [OptionName, OptionSpec][] {
   return all.filter(([, spec]) => spec.for.includes(program))
 }
 
-/** Whether a program takes it as a flag too: a cluster's secrets come by variable or file. */
+/** Whether a program takes it as a flag too: secrets come by variable or file. */
 export function hasFlag(spec: OptionSpec, program: Program): boolean {
-  return !spec.secret || program === 'dev'
+  return !spec.secret || spec.secretFlagOf?.includes(program) === true
 }

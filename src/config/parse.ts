@@ -10,8 +10,8 @@ import type { OptionSpec, OptionsOf, Program } from './options.ts'
 type Value = string | number | boolean | readonly string[]
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Variables of the command line and of workers that share our prefix. */
-const FOREIGN_ENV = ['VARVE_SERVER', 'VARVE_PROJECT', 'VARVE_WORKER_TOKEN']
+/** Variables of the command line that share our prefix. */
+const FOREIGN_ENV = ['VARVE_SERVER', 'VARVE_PROJECT']
 /** And those of the tests, whose servers are real ones. */
 const TEST_ENV = 'VARVE_TEST_'
 /**

@@ -27,7 +27,7 @@ export interface NewTopic {
 }
 
 /**
- * Creates it; one that is there already is left as it is.
+ * Creates it; one that is there already is left as it is. Brokers may not know it for a moment.
  * @param options.only check whether it could be made (also the permission), and make nothing
  * @throws KafkaError denied, unsupported (fewer brokers than replicas, a setting refused), lost
  */
@@ -40,7 +40,8 @@ export async function createTopic(
     return await withAdmin(connection, async (admin) => {
       const created = await admin.createTopics({
         validateOnly: options.only === true,
-        waitForLeaders: options.only !== true,
+        // The client would take what brokers say in the meantime for a failure.
+        waitForLeaders: false,
         topics: [
           {
             topic: topic.name,

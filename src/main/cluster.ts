@@ -5,7 +5,9 @@
 import { systemClock as clock } from '../base/clock.ts'
 import { systemRandom as random } from '../base/random.ts'
 import { utf8 } from '../base/bytes.ts'
-import { SHARDS } from '../bus/topics.ts'
+import { TOPICS } from '../bus/bus.ts'
+import { TOPIC_SPECS } from '../bus/topics.ts'
+import type { TopicSpec } from '../bus/topics.ts'
 import type { Role } from '../config/options.ts'
 import { EgressHost } from '../egress/host.ts'
 import { EventPublisher } from '../events/publisher.ts'
@@ -14,6 +16,7 @@ import { Metrics } from '../observe/metrics.ts'
 import { OwnedShare } from '../pipelines/share.ts'
 import { Health } from '../server/health.ts'
 import { createHealthServer } from '../server/health-server.ts'
+import { registryRoutes } from '../server/registry.ts'
 import { createServer } from '../server/server.ts'
 import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
@@ -23,10 +26,12 @@ import { CONNECTORS } from './connectors.ts'
 import { consoleFolder } from './console-folder.ts'
 import { openCore } from './core.ts'
 import type { Core, Ports } from './core.ts'
-import { openDependencies } from './dependencies.ts'
+import { NAMES, openDependencies } from './dependencies.ts'
 import type { Dependencies, ServeOptions } from './dependencies.ts'
+import { tellDependencies } from './dependency-news.ts'
 import { eventViews, streamDocuments } from './documents.ts'
 import { Keeper } from './keep.ts'
+import { sweepLeftovers } from './leftovers.ts'
 import { clusterMac } from './mac.ts'
 import { Ownership } from './ownership.ts'
 import { layGround, openDesk, startPlanning } from './pipelines.ts'
@@ -65,7 +70,7 @@ export interface ClusterGuests {
   readonly signal?: AbortSignal
 }
 
-/** @throws VarveError UNAVAILABLE (StartFailed), INVALID_OPTION; whatever was opened is closed again */
+/** @throws StartFailed, VarveError INVALID_OPTION; whatever was opened is closed again */
 export async function openCluster(
   options: ServeOptions,
   { say = () => undefined, signal = new AbortController().signal }: ClusterGuests = {},
@@ -91,7 +96,11 @@ export async function openCluster(
   const incarnation = core.ids()
   const ownership = new Ownership({ tables: ports.tables, clock, random, owner: incarnation })
   const health = new Health({ clock, dependencies: dependencies.probes })
-  stage().run((until) => health.run(until))
+  const watching = stage()
+  watching.run((until) => health.run(until))
+  // The bus says so itself, and sooner.
+  const silent = [NAMES.tables, NAMES.blob]
+  watching.run((until) => tellDependencies(health, silent, clock, until))
   const metrics = new Metrics({ version: VERSION, roles: options.roles })
   opened.defer(() => metrics.close())
   metrics.dependencies(() => health.dependencies())
@@ -117,6 +126,11 @@ export async function openCluster(
   opened.defer(() => door.close())
   const hosts = stage()
   startHosts(ports, core, ground, { options, ownership, metrics, hosts, incarnation, workspace })
+  if (has('scheduler')) {
+    const own = ownership.of('store')
+    const abort = (olderThanMs: number) => dependencies.blob.abortLeftovers(olderThanMs)
+    hosts.run((until) => sweepLeftovers({ own, clock, abort }, until))
+  }
   const { host, port } = options
   const url = await door.start({ host, port, tries: 1 })
   health.started()
@@ -178,7 +192,8 @@ async function openApi(
   desk.start(taking.signal)
   const statuses = new StatusBoard(ports)
   opened.defer(() => statuses.close())
-  const { token, maxUploadBytes, advertise } = options
+  const { token, maxUploadBytes, advertise, topicPrefix } = options
+  const topic = TOPICS.events.replace(/^varve/, topicPrefix)
   const forWorkers = { secret: options.clusterSecret, clock, ids }
   const workers = { ...forWorkers, desk: desk.api, address: () => advertise, maxUploadBytes }
   return createServer({
@@ -195,7 +210,7 @@ async function openApi(
     maxUploadBytes,
     acceptWork: () => health.acceptWork(),
     issueWorkerToken: workerTokenIssuer(forWorkers),
-    extensions: [workerRoutes(workers)],
+    extensions: [workerRoutes(workers), registryRoutes({ topic, version: VERSION })],
     ...consoleFolder(),
   })
 }
@@ -239,6 +254,7 @@ function startHosts(
     hosts.run((until) => tellStatuses(telling, 'egress', () => egresses.statuses(), until))
   }
   if (has('events')) {
+    const { partitions } = TOPIC_SPECS[TOPICS.events] as TopicSpec
     const publisher = new EventPublisher({
       versions,
       bus,
@@ -246,7 +262,10 @@ function startHosts(
       clock,
       own: ownership.of('events'),
       source: `/workspaces/${workspace.id}`,
-      partitionOf: (key) => partitionOf(utf8(key), SHARDS),
+      ...(options.advertise === undefined
+        ? {}
+        : { registryUrl: `${options.advertise.replace(/\/$/, '')}/registry` }),
+      partitionOf: (key) => partitionOf(utf8(key), partitions),
     })
     hosts.run((until) => publisher.run(until))
   }

@@ -4,16 +4,18 @@
 import { readFile } from 'node:fs/promises'
 import type { Clock } from '../base/clock.ts'
 import { isVarveError, VarveError } from '../base/errors.ts'
+import type { ErrorCode } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { backoffMs } from '../base/retry.ts'
+import { faultOf } from '../blob/adapters/s3/fault.ts'
 import type { S3BlobStore } from '../blob/adapters/s3/store.ts'
 import type { S3Options } from '../blob/adapters/s3/options.ts'
 import type { KafkaBus, KafkaBusOptions } from '../bus/adapters/kafka/bus.ts'
 import type { OptionsOf } from '../config/options.ts'
+import { kafkaOptionsOfFile } from '../kafka/settings-file.ts'
 import type { Dependency } from '../server/health.ts'
 import type { CassandraOptions } from '../tables/adapters/cassandra/connect.ts'
 import type { CassandraTables } from '../tables/adapters/cassandra/tables.ts'
-import { kafkaOptionsOf } from './kafka-properties.ts'
 import { SETTINGS } from './settings.ts'
 import { CLUSTER_TABLES } from './tables.ts'
 
@@ -31,7 +33,7 @@ export const NAMES = { bus: 'Kafka', tables: 'Cassandra', blob: 'the blob store'
 export async function busOptions(options: ServeOptions, clock: Clock): Promise<KafkaBusOptions> {
   const { kafka, kafkaConfig, topicPrefix, replication } = options
   return {
-    connection: await kafkaOptionsOf(kafka, kafkaConfig),
+    connection: await kafkaOptionsOfFile(kafka, kafkaConfig),
     topicPrefix,
     replication,
     clock,
@@ -96,23 +98,23 @@ export interface Start extends Guests {
   readonly signal: AbortSignal
 }
 
-/** A start that cannot go on, and which dependencies it waited for in vain. */
+/** A start that cannot go on: which dependencies it waited for in vain, or cannot be used as they are. */
 export class StartFailed extends VarveError {
-  readonly waitedFor: readonly (keyof typeof NAMES)[]
+  readonly because: readonly (keyof typeof NAMES)[]
 
-  constructor(message: string, waitedFor: readonly (keyof typeof NAMES)[]) {
-    super('UNAVAILABLE', message)
-    this.waitedFor = waitedFor
+  constructor(code: ErrorCode, message: string, because: readonly (keyof typeof NAMES)[]) {
+    super(code, message)
+    this.because = because
   }
 }
 
 /**
  * All of them, open and answering.
- * @throws StartFailed when one did not answer within the patience of the options; VarveError
- * INVALID_OPTION when one can never be used so
+ * @throws StartFailed UNAVAILABLE when one did not answer within the patience of the options,
+ * MISCONFIGURED as soon as one is found to need an operator; VarveError INVALID_OPTION
  */
-export async function openDependencies(options: ServeOptions, start: Start): Promise<Dependencies> {
-  const { clock } = start
+export async function openDependencies(options: ServeOptions, given: Start): Promise<Dependencies> {
+  const { clock } = given
   const ofBus = await busOptions(options, clock)
   const ofTables = await tablesOptions(options)
   const ofBlob = blobOptions(options)
@@ -120,6 +122,8 @@ export async function openDependencies(options: ServeOptions, start: Start): Pro
   const { CassandraTables } = await import('../tables/adapters/cassandra/tables.ts')
   const { S3BlobStore } = await import('../blob/adapters/s3/store.ts')
   const patienceMs = options.startPatienceSeconds * 1_000
+  const stop = new AbortController()
+  const start = { ...given, signal: AbortSignal.any([given.signal, stop.signal]) }
   const opening = {
     bus: wait('bus', patienceMs, start, () => KafkaBus.open(ofBus)),
     tables: wait('tables', patienceMs, start, () => CassandraTables.open(ofTables, CLUSTER_TABLES)),
@@ -130,10 +134,13 @@ export async function openDependencies(options: ServeOptions, start: Start): Pro
         return store
       } catch (error) {
         store.close()
-        throw error
+        throw forOperator(error)
       }
     }),
   }
+  // Where waiting does not help, the others are not waited for either.
+  for (const one of Object.values(opening))
+    one.catch((error: unknown) => !isPassing(error) && stop.abort())
   const [bus, tables, blob] = await Promise.allSettled([
     opening.bus,
     opening.tables,
@@ -162,13 +169,26 @@ export async function openDependencies(options: ServeOptions, start: Start): Pro
     }
   await close()
   const outcomes = { bus, tables, blob }
-  const failed = (Object.keys(outcomes) as (keyof typeof outcomes)[]).filter(
-    (name) => outcomes[name].status === 'rejected',
+  const failed = (Object.keys(outcomes) as (keyof typeof outcomes)[]).flatMap((name) => {
+    const outcome = outcomes[name]
+    return outcome.status === 'rejected' ? [{ name, cause: outcome.reason as unknown }] : []
+  })
+  const needsOperator = failed.filter(({ cause }) => !isPassing(cause))
+  for (const { cause } of needsOperator) if (!isVarveError(cause, 'MISCONFIGURED')) throw cause
+  const because = needsOperator.length > 0 ? needsOperator : failed
+  const said = because.map(({ cause }) => (cause instanceof Error ? cause.message : String(cause)))
+  throw new StartFailed(
+    needsOperator.length > 0 ? 'MISCONFIGURED' : 'UNAVAILABLE',
+    `cannot start: ${said.join('; ')}`,
+    because.map(({ name }) => name),
   )
-  const causes = failed.map((name) => (outcomes[name] as PromiseRejectedResult).reason as unknown)
-  for (const cause of causes) if (isVarveError(cause) && !isPassing(cause)) throw cause
-  const said = causes.map((cause) => (cause instanceof Error ? cause.message : String(cause)))
-  throw new StartFailed(`cannot start: ${said.join('; ')}`, failed)
+}
+
+/** While a process serves, what the store refuses may be mended meanwhile; a start says it at once. */
+function forOperator(error: unknown): unknown {
+  if (!isVarveError(error, 'UNAVAILABLE') || faultOf(error.cause ?? {}).kind !== 'final')
+    return error
+  return new VarveError('MISCONFIGURED', error.message, { cause: error })
 }
 
 /** Any key will do, one that nobody writes costs least. */

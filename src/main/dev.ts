@@ -21,7 +21,7 @@ export function addDev(program: Command, signal: AbortSignal): void {
     .option('--no-demo', 'run without the demo (the default)')
     .option('--fresh', 'start the data folder anew')
     .option('--once', 'use a temporary folder, stop after the first record the demo delivers')
-  for (const { head, text } of helpOf('dev')) command.option(head, text)
+  for (const { head, text, hasFlag } of helpOf('dev')) if (hasFlag) command.option(head, text)
   command.action(async ({ demo: withDemo, fresh, once, ...flags }: DevFlags) => {
     const options = parseOptions('dev', process.env, flags)
     // Loaded here: `varve --help` need not pay for a server.

@@ -77,14 +77,36 @@ const SHOWN = {
 } as const
 const STATE_WIDTH = 11
 const WHAT_WIDTH = 40
+const LINE_WIDTH = 100
 
-/** One line, and what to do below it. */
+/** What and what was found in one line where they fit, what to do below; no line over 100 columns. */
 export function checkText({ what, state, found, remedy }: Check, color: boolean): string {
   const [word, colour] = SHOWN[state]
   const padded = word.padEnd(STATE_WIDTH)
   const lead = color ? styleText(colour, padded, { validateStream: false }) : padded
-  const line = `${lead}${what.padEnd(WHAT_WIDTH)}  ${found}\n`
-  return remedy === undefined ? line : `${line}${' '.repeat(STATE_WIDTH)}try: ${remedy}\n`
+  const whole = `${what.padEnd(WHAT_WIDTH)}  ${found}`
+  const fits = STATE_WIDTH + whole.length <= LINE_WIDTH
+  const lines = fits ? [whole] : [what, ...wrapped(found)]
+  if (remedy !== undefined) lines.push(...wrapped(`try: ${remedy}`))
+  return `${lead}${lines.join(`\n${' '.repeat(STATE_WIDTH)}`)}\n`
+}
+
+/** A command of a shell that takes the rest of the text: its lines can be copied as they stand. */
+const COMMAND = /: (?:[a-z-]+\.sh|aws) /
+
+function wrapped(text: string): string[] {
+  const width = LINE_WIDTH - STATE_WIDTH - ' \\'.length
+  const command = COMMAND.exec(text)?.index ?? Number.POSITIVE_INFINITY
+  const lines: string[] = []
+  let [line, endedAt] = ['', 0]
+  for (const word of text.split(/\s+/)) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(endedAt > command + 1 ? `${line} \\` : line)
+      line = `  ${word}`
+    } else line = line === '' ? word : `${line} ${word}`
+    endedAt += word.length + 1
+  }
+  return [...lines, line]
 }
 
 const PATIENCE_MS = 10_000

@@ -6,11 +6,13 @@ import { systemClock as clock } from '../base/clock.ts'
 import { systemRandom as random } from '../base/random.ts'
 import { DiskBlobStore } from '../blob/adapters/disk.ts'
 import { MemoryBus } from '../bus/adapters/memory.ts'
+import { TOPICS } from '../bus/bus.ts'
 import { EgressHost } from '../egress/host.ts'
 import { ProcessRunner } from '../exec/adapters/process/runner.ts'
 import { DiskScratch } from '../exec/adapters/process/scratch.ts'
 import { Metrics } from '../observe/metrics.ts'
 import type { Pipelines } from '../pipelines/service.ts'
+import { registryRoutes } from '../server/registry.ts'
 import { createServer } from '../server/server.ts'
 import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
@@ -43,6 +45,8 @@ export interface EmbeddedOptions {
   readonly port?: number
   /** Instead of the one made for the data folder. */
   readonly token?: string | undefined
+  /** Signs the tokens of workers elsewhere; default: what is made for the data folder. */
+  readonly clusterSecret?: string | undefined
   /** Datums worked on at once; default: one a core. */
   readonly workers?: number | undefined
   readonly maxUploadBytes?: number
@@ -108,13 +112,16 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const egresses = new EgressHost(hosting)
   const token = options.token ?? folder.token
   const forWorkers = {
-    secret: process.env['VARVE_CLUSTER_SECRET'] ?? toHex(folder.storeKey),
+    secret: options.clusterSecret ?? toHex(folder.storeKey),
     clock,
     ids,
   }
   const server = await createServer({
     issueWorkerToken: workerTokenIssuer(forWorkers),
-    extensions: [workerRoutes({ ...forWorkers, desk: workshop.api })],
+    extensions: [
+      workerRoutes({ ...forWorkers, desk: workshop.api }),
+      registryRoutes({ topic: TOPICS.events, version: VERSION }),
+    ],
     versions,
     pipelines: workshop.pipelines,
     spouts,

@@ -1,7 +1,8 @@
 // Examines what a cluster stands on, one after the other, as `varve doctor --server` shows it.
 
 import type { Check } from '../base/check.ts'
-import { systemClock as clock } from '../base/clock.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { blobOptions, busOptions, tablesOptions } from './dependencies.ts'
 import type { ServeOptions } from './dependencies.ts'
 
@@ -13,27 +14,28 @@ const ALL: readonly Examined[] = ['bus', 'tables', 'blob', 'registry']
 export async function* examine(
   options: ServeOptions,
   which: readonly Examined[] = ALL,
+  clock: Clock = systemClock,
 ): AsyncGenerator<Check> {
-  if (which.includes('bus')) yield* checkBus(options)
-  if (which.includes('tables')) yield* checkTables(options)
-  if (which.includes('blob')) yield* checkBlob(options)
+  if (which.includes('bus')) yield* checkBus(options, clock)
+  if (which.includes('tables')) yield* checkTables(options, clock)
+  if (which.includes('blob')) yield* checkBlob(options, clock)
   if (which.includes('registry') && options.registry !== undefined)
     yield* checkRegistry(options.registry)
 }
 
-async function* checkBus(options: ServeOptions): AsyncGenerator<Check> {
+async function* checkBus(options: ServeOptions, clock: Clock): AsyncGenerator<Check> {
   const given = await busOptions(options, clock)
   const { checkKafka } = await import('../bus/adapters/kafka/check.ts')
   yield* checkKafka(given, clock)
 }
 
-async function* checkTables(options: ServeOptions): AsyncGenerator<Check> {
+async function* checkTables(options: ServeOptions, clock: Clock): AsyncGenerator<Check> {
   const given = await tablesOptions(options)
   const { checkCassandra } = await import('../tables/adapters/cassandra/check.ts')
   yield* checkCassandra(given, clock)
 }
 
-async function* checkBlob(options: ServeOptions): AsyncGenerator<Check> {
+async function* checkBlob(options: ServeOptions, clock: Clock): AsyncGenerator<Check> {
   const { checkS3 } = await import('../blob/adapters/s3/check.ts')
   yield* checkS3(blobOptions(options), clock)
 }

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { CommandFailed } from '../cli/failure.ts'
 import { aborted } from '../base/async.ts'
-import { ERRORS, VarveError } from '../base/errors.ts'
+import { VarveError } from '../base/errors.ts'
 import { helpOf } from '../config/help.ts'
 import { parseOptions } from '../config/parse.ts'
 import type { ServeOptions, StartFailed as Failed } from './dependencies.ts'
@@ -69,7 +69,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   }
 }
 
-/** Says what is wrong with the dependencies that were waited for in vain, instead of a stack. */
+/** Says what is wrong with the dependencies that stood in the way, instead of a stack. */
 async function examined(
   error: Failed,
   options: ServeOptions,
@@ -78,9 +78,15 @@ async function examined(
   const { examine } = await import('./examine.ts')
   const { checkText } = await import('./doctor.ts')
   say('what is in the way:')
-  for await (const check of examine(options, error.waitedFor))
-    if (check.state === 'failed') say(checkText(check, false).trimEnd())
-  return new CommandFailed(`error: ${error.message} (UNAVAILABLE)`, ERRORS.UNAVAILABLE.exit)
+  let said = false
+  for await (const check of examine(options, error.because)) {
+    if (check.state !== 'failed') continue
+    say(checkText(check, false).trimEnd())
+    said = true
+  }
+  // It may have passed meanwhile; then the message is all there is.
+  const why = said ? 'cannot start: see above' : error.message
+  return new CommandFailed(`error: ${why} (${error.code})`, error.spec.exit)
 }
 
 function greeting(

@@ -43,7 +43,7 @@ export function addWork(program: Command, interruption: Interruption): void {
   command.action(async function (this: Command) {
     const flags = this.optsWithGlobals<WorkFlags>()
     interruption.serves()
-    const { workers, logLevel } = parseOptions('work', process.env, {
+    const { workers, logLevel, workerToken } = parseOptions('work', process.env, {
       workers: flags.workers,
       logLevel: flags.logLevel,
     })
@@ -53,11 +53,7 @@ export function addWork(program: Command, interruption: Interruption): void {
       await work(
         {
           server: given(flags.server ?? process.env['VARVE_SERVER'], '--server', 'VARVE_SERVER'),
-          token: given(
-            flags.token ?? process.env['VARVE_WORKER_TOKEN'],
-            '--token',
-            'VARVE_WORKER_TOKEN',
-          ),
+          token: given(flags.token ?? workerToken, '--token', 'VARVE_WORKER_TOKEN'),
           pool: flags.pool,
           scratch: flags.scratch,
           workers: workers ?? availableParallelism(),
@@ -89,6 +85,7 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
   if (options.workers < 1) throw new VarveError('INVALID_OPTION', 'cannot work with 0 workers')
   // Loaded here: other commands need none of it.
   const { HttpWorkerApi } = await import('../client/worker-api.ts')
+  const { openHash, zstdCompute } = await import('./compute.ts')
   const { ProcessRunner } = await import('../exec/adapters/process/runner.ts')
   const { DiskScratch } = await import('../exec/adapters/process/scratch.ts')
   const { idSource } = await import('../model/id.ts')
@@ -98,7 +95,13 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
   await using opened = new AsyncDisposableStack()
   const refused = new AbortController()
   const stopping = AbortSignal.any([signal, refused.signal])
-  const api = new HttpWorkerApi({ ...options, clock, random, stopping })
+  const complain = seldom((error) => tell('working', error))
+  const direct = {
+    hash: await openHash(),
+    decompress: (bytes: Uint8Array, sizeBytes: number) => zstdCompute.decompress(bytes, sizeBytes),
+    trouble: seldom((error) => tell('fetching input from the store; the API sends it', error)),
+  }
+  const api = new HttpWorkerApi({ ...options, clock, random, stopping, direct })
   const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
   const runner = await ProcessRunner.open({ codeRoot: process.cwd(), path })
   opened.defer(() => runner.close())
@@ -109,7 +112,6 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
   const scratch = new DiskScratch({ root })
 
   let refusal: VarveError | undefined
-  const complain = seldom((error) => tell('working', error))
   const trouble = (error: unknown): void => {
     if (!isVarveError(error, 'UNAUTHENTICATED') && !isVarveError(error, 'FORBIDDEN'))
       return complain(error)

@@ -2,7 +2,8 @@
 //
 // A range given away opens all that lies in it. So it may hold frames of this file only: a chunk that
 // is large enough to have a frame of its own is told by its place, and any other is read here, because
-// its frame may hold chunks of files that are not meant.
+// its frame may hold chunks of files that are not meant. (The heads of frames, which come along, tell
+// 8 bytes of the ids of chunks whose content comes along as well.)
 
 import { assert } from '../base/assert.ts'
 import { soleHeadBytes } from './frame.ts'

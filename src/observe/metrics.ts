@@ -20,6 +20,7 @@ const SAID: Readonly<Record<string, { readonly name: string; readonly help: stri
     name: 'varve_tables_unknown_total',
     help: 'Conditional writes whose outcome was not known at once',
   },
+  'varve:dependency:away': { name: 'varve_dependency_lost_total', help: 'Times it went away' },
 }
 
 export interface DependencySample {
@@ -111,13 +112,28 @@ export class Metrics {
         Number(said['entries']),
       ),
     )
-    const blob = this.#counter('varve_blob_requests_total', 'Requests to the store', [
-      'name',
-      'outcome',
-    ])
-    this.#listen('varve:s3:request', ({ name, outcome }) =>
-      blob.inc({ name: String(name), outcome: String(outcome) }),
+    const blob = new Histogram({
+      name: 'varve_blob_request_seconds',
+      help: 'Requests to the store, each try by itself',
+      labelNames: ['name', 'outcome'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+      registers,
+    })
+    this.#listen('varve:s3:request', ({ name, outcome, durationMs }) =>
+      blob.observe({ name: String(name), outcome: String(outcome) }, Number(durationMs) / 1_000),
     )
+    const published = this.#counter('varve_events_published_total', 'Public events published', [
+      'project',
+    ])
+    this.#listen('varve:events:published', ({ project, events }) =>
+      published.inc({ project: this.#bounded('project', String(project)) }, Number(events)),
+    )
+    const waits = this.#counter(
+      'varve_events_retries_total',
+      'Publishing put off, to try again',
+      [],
+    )
+    this.#listen('varve:events:waiting', () => waits.inc())
     for (const [channel, { name, help }] of Object.entries(SAID)) {
       const counter = this.#counter(name, help, ['what'])
       this.#listen(channel, ({ what, because }) => {

@@ -11,6 +11,8 @@ import type { Claimed, ClaimKey, WorkQueue } from '../pipelines/queue.ts'
 import { ResultWriter } from '../pipelines/results.ts'
 import type { Versions } from '../versions/versions.ts'
 import type { ClaimDesk, ClaimName } from './worker-claims.ts'
+import { runsOf } from './worker-runs.ts'
+import type { LocatedRun } from './worker-runs.ts'
 
 export class WorkDesk implements ClaimDesk {
   readonly #queue: WorkQueue
@@ -52,6 +54,16 @@ export class WorkDesk implements ClaimDesk {
   /** @param offset of the first byte wanted */
   read(claim: Claim, input: string, path: string, offset = 0): AsyncIterable<Uint8Array> {
     return this.#objects.read(inputOf(claim, input).root, parsePath(path), { offset })
+  }
+
+  async *runs(claim: Claim, input: string, path: string, first = 0): AsyncIterable<LocatedRun> {
+    const { presign } = this.#objects
+    const { root } = inputOf(claim, input)
+    if (presign) yield* runsOf(this.#objects.locate(root, parsePath(path), first), presign)
+  }
+
+  chunkId(hash: Uint8Array): string {
+    return this.#objects.chunkId(hash)
   }
 
   output(claim: Claim): OutputWriter {

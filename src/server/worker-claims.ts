@@ -9,14 +9,25 @@
 // a worker that lost its chunk may read what it was allowed to read anyway, and write what nobody
 // will look at, for only the row makes a result count.
 
+import type { Route } from '../api/route.ts'
 import type { Claim, WorkerApi } from '../api/worker.ts'
+import { CLAIM_HEADER } from '../api/worker-routes.ts'
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { ChunkKey } from '../model/datum.ts'
 import { chunkKey } from '../model/datum.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
+import type { Call } from './call.ts'
 import { deriveKey, isMac, mac, seal, unseal } from './sealed.ts'
 import { OutputSession } from './worker-output.ts'
+import type { LocatedRun } from './worker-runs.ts'
+
+export type AnyCall = Pick<Call<Route>, 'request' | 'headers'>
+
+/** What a call shows to say which chunk it is about. */
+export function ticketOf(call: AnyCall): string {
+  return call.headers[CLAIM_HEADER] ?? ''
+}
 
 /** What names a claim. */
 export interface ClaimName extends ChunkKey {
@@ -30,6 +41,10 @@ export interface ClaimDesk extends WorkerApi {
   /** The claim as it was given; undefined: it does not stand. @throws VarveError UNAVAILABLE */
   recall(claim: ClaimName): Promise<Claim | undefined>
   read(claim: Claim, input: string, path: string, offset?: number): AsyncIterable<Uint8Array>
+  /** Runs of a file of an input, from its chunk `first` on; none where the store gives no addresses. */
+  runs(claim: Claim, input: string, path: string, first?: number): AsyncIterable<LocatedRun>
+  /** The id of the chunk whose bytes have this BLAKE3. */
+  chunkId(hash: Uint8Array): string
   done(claim: ClaimName, result: TreeRef): Promise<boolean>
   giveBack(claim: ClaimName): Promise<void>
 }
@@ -54,6 +69,7 @@ export class Claims {
   readonly #clock: Clock
   readonly #ticketKey: Uint8Array
   readonly #receiptKey: Uint8Array
+  readonly #runKey: Uint8Array
   readonly #held = new Map<string, Promise<Held | undefined>>()
 
   constructor(options: { desk: ClaimDesk; clock: Clock; secret: string }) {
@@ -61,6 +77,7 @@ export class Claims {
     this.#clock = options.clock
     this.#ticketKey = deriveKey(options.secret, 'varve worker claim v1')
     this.#receiptKey = deriveKey(options.secret, 'varve worker result v1')
+    this.#runKey = deriveKey(options.secret, 'varve worker run v1')
   }
 
   /** `by`: the principal of the worker, the only one that may use the ticket. */
@@ -144,6 +161,18 @@ export class Claims {
 
   isReceipt(ticket: string, tree: TreeRef, receipt: string): boolean {
     return isMac(this.#receiptKey, `${ticket} ${tree}`, receipt)
+  }
+
+  /**
+   * Says, to who can make ids, which chunks a run has. A worker learns from it neither the ids nor
+   * whether a content it has thought of is stored anywhere: only whether it is this run's.
+   */
+  proof(ticket: string, ids: readonly string[]): string {
+    return mac(this.#runKey, `${ticket} ${ids.join(' ')}`)
+  }
+
+  isProof(ticket: string, ids: readonly string[], proof: string): boolean {
+    return isMac(this.#runKey, `${ticket} ${ids.join(' ')}`, proof)
   }
 }
 

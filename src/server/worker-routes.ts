@@ -2,15 +2,9 @@
 // process use. Who calls is known by the token, what about by the ticket (worker-claims.ts).
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import {
-  frame,
-  FRAMES_BYTES,
-  MAX_FRAMES,
-  readFrames,
-  SMALL_FILE_BYTES,
-} from '../api/worker-frames.ts'
+import { FRAMES_BYTES, MAX_FRAMES, readFrames, SMALL_FILE_BYTES } from '../api/worker-frames.ts'
 import type { Frame } from '../api/worker-frames.ts'
-import { CLAIM_HEADER, WORKER_ROUTES, WorkerResult } from '../api/worker-routes.ts'
+import { WORKER_ROUTES, WorkerResult } from '../api/worker-routes.ts'
 import type { WorkerRoutes } from '../api/worker-routes.ts'
 import type { Route } from '../api/route.ts'
 import type { Claim } from '../api/worker.ts'
@@ -23,8 +17,9 @@ import { parseFilePath, parsePath } from '../model/path.ts'
 import type { Call, Handler } from './call.ts'
 import { registerRoute } from './register.ts'
 import { bodyCheck } from './validate.ts'
-import { Claims, onceABatch, refuseUnnamed } from './worker-claims.ts'
-import type { ClaimDesk, Held } from './worker-claims.ts'
+import { Claims, onceABatch, refuseUnnamed, ticketOf } from './worker-claims.ts'
+import type { AnyCall, ClaimDesk, Held } from './worker-claims.ts'
+import { readingHandlers } from './worker-reading.ts'
 import {
   refuseOtherPool,
   signWorkerToken,
@@ -77,7 +72,7 @@ export function workerRoutes(options: WorkerRoutesOptions): (app: FastifyInstanc
     }
     const handlers = {
       ...takingHandlers(options, claims),
-      ...readingHandlers(options, claims),
+      ...readingHandlers(options.desk, claims),
       ...outputHandlers(claims),
       ...endingHandlers(options, claims),
     } satisfies WorkerHandlers
@@ -117,9 +112,6 @@ function principalOf(grant: WorkerGrant): string {
 function ownerOf(worker: string, by: string): string {
   return `${worker}@${by.slice('worker:'.length)}`
 }
-
-type AnyCall = Pick<Call<Route>, 'request' | 'headers'>
-const ticketOf = (call: AnyCall): string => call.headers[CLAIM_HEADER] ?? ''
 
 function takingHandlers(
   { desk, address }: WorkerRoutesOptions,
@@ -173,71 +165,6 @@ function takingHandlers(
       return { lost }
     },
   }
-}
-
-function readingHandlers(
-  { desk }: WorkerRoutesOptions,
-  claims: Claims,
-): Pick<WorkerHandlers, 'GET /worker/files' | 'GET /worker/read' | 'POST /worker/read-files'> {
-  const named = async (call: AnyCall, input: string, path: string): Promise<Claim> => {
-    const { claim } = await claims.prove(ticketOf(call), call.request.principal)
-    refuseUnnamed(claim, input, path)
-    return claim
-  }
-  return {
-    async *'GET /worker/files'(call) {
-      const { input } = call.query
-      const path = parsePath(call.query.path)
-      yield* desk.files(await named(call, input, path), input, path)
-    },
-    async 'GET /worker/read'(call) {
-      const { input, offset } = call.query
-      const path = parseFilePath(call.query.path)
-      const content = desk.read(await named(call, input, path), input, path, offset)
-      return { content: await begun(content), contentType: 'application/octet-stream' }
-    },
-    async 'POST /worker/read-files'(call) {
-      const { claim } = await claims.prove(ticketOf(call), call.request.principal)
-      const files = call.body.files.map(({ input, path }) => ({ input, path: parseFilePath(path) }))
-      for (const { input, path } of files) refuseUnnamed(claim, input, path)
-      const content = smallFiles(desk, claim, files)
-      return { content: await begun(content), contentType: 'application/octet-stream' }
-    },
-  }
-}
-
-/** Stops before a file that is not small, and when it has been enough. */
-async function* smallFiles(
-  desk: ClaimDesk,
-  claim: Claim,
-  files: readonly { readonly input: string; readonly path: string }[],
-): AsyncGenerator<Uint8Array> {
-  let sentBytes = 0
-  for (const { input, path } of files) {
-    const parts: Uint8Array[] = []
-    let sizeBytes = 0
-    for await (const part of desk.read(claim, input, path)) {
-      parts.push(part)
-      sizeBytes += part.length
-      if (sizeBytes > SMALL_FILE_BYTES) return
-    }
-    yield frame({ of: input, path, bytes: concat(parts) })
-    sentBytes += sizeBytes
-    if (sentBytes > FRAMES_BYTES) return
-  }
-}
-
-/** Waits for the first bytes, so that a file that is not there is a refusal and not a cut connection. */
-async function begun(content: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
-  const iterator = content[Symbol.asyncIterator]()
-  const first = await iterator.next()
-  return (async function* () {
-    try {
-      for (let next = first; !next.done; next = await iterator.next()) yield next.value
-    } finally {
-      await iterator.return?.()
-    }
-  })()
 }
 
 function outputHandlers(

@@ -1,5 +1,8 @@
 // Logins, TLS and access lists on a real broker, with settings as Java's client takes them.
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fromUtf8, utf8 } from '../../src/base/bytes.ts'
 import type { Check } from '../../src/base/check.ts'
@@ -11,6 +14,7 @@ import { KafkaConnection } from '../../src/kafka/connect.ts'
 import type { KafkaOptions } from '../../src/kafka/connect.ts'
 import { fromJavaSettings } from '../../src/kafka/java-settings.ts'
 import { parseProperties } from '../../src/kafka/properties.ts'
+import { cli } from '../e2e/product.ts'
 import { KafkaServer, kafkaAvailable } from '../services/kafka.ts'
 import { missingTools } from '../services/need.ts'
 
@@ -104,6 +108,32 @@ sasl.jaas.config=${LOGIN}.scram.ScramLoginModule required username="admin" passw
       expect(checks).toHaveLength(1)
       expect(checks[0]?.found).toContain('the login was refused')
       await expect(KafkaBus.open(busOptions(given, 'plain'))).rejects.toThrow(/uthentication/)
+    })
+
+    test('a wrong password, as an operator sees it', async () => {
+      const file = join(mkdtempSync(join(tmpdir(), 'varve-secured-')), 'kafka.properties')
+      const login = `${LOGIN}.plain.PlainLoginModule required username="admin" password="wrong-one";`
+      writeFileSync(
+        file,
+        `security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=${login}\n`,
+      )
+      const ran = await cli(['doctor', '--server'], {
+        env: {
+          VARVE_KAFKA: server.sasl,
+          VARVE_KAFKA_CONFIG: file,
+          VARVE_CASSANDRA: '127.0.0.1:1',
+          VARVE_S3_ENDPOINT: 'http://127.0.0.1:9',
+          VARVE_S3_BUCKET: 'none',
+          VARVE_TOKEN: 'token',
+          VARVE_CLUSTER_SECRET: 'a-secret-of-32-characters-or-more',
+        },
+      })
+      rmSync(dirname(file), { recursive: true })
+      expect(ran.code).toBe(5)
+      expect(ran.stdout).toMatch(
+        /✗ failed {3}Kafka at .*\s+the login was refused[^✓✗]*try: mend user, password/u,
+      )
+      expect(ran.stdout + ran.stderr).not.toContain('wrong-one')
     })
 
     test('a listener that wants a login, met without one', async () => {

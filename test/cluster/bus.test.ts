@@ -288,7 +288,7 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
         topics: { 'varve.a': SPEC, 'varve.b': SPEC },
       })
       const error: unknown = await KafkaBus.open(given).catch((thrown: unknown) => thrown)
-      expect(isVarveError(error, 'INVALID_OPTION')).toBe(true)
+      expect(isVarveError(error, 'MISCONFIGURED')).toBe(true)
       const text = String(error)
       expect(text).toContain(`topic "${own}.a": it has 3 partitions, not 4`)
       expect(text).toContain(`--delete --topic ${own}.a`)
@@ -300,7 +300,10 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
 
     test('more copies than brokers are refused in words, and examined without making anything', async () => {
       const given = await options({ topicPrefix: `${prefix}r`, replication: 7 })
-      await expect(KafkaBus.open(given)).rejects.toThrow(/7 copies on \d broker/)
+      await expect(KafkaBus.open(given)).rejects.toMatchObject({
+        code: 'MISCONFIGURED',
+        message: expect.stringMatching(/7 copies on \d broker/),
+      })
       const checks = await Array.fromAsync(checkKafka(given, systemClock))
       expect(checks.some(({ state, found }) => state === 'failed' && found.includes('7'))).toBe(
         true,

@@ -15,9 +15,11 @@ import { makeClient } from '../../src/tables/adapters/cassandra/connect.ts'
 import { migrate } from '../../src/tables/adapters/cassandra/migrate.ts'
 import type { KnownSchema } from '../../src/tables/adapters/cassandra/schema-version.ts'
 import { SCHEMA } from '../../src/tables/adapters/cassandra/schema-version.ts'
+import type { ErrorCode } from '../../src/base/errors.ts'
 import { CassandraTables } from '../../src/tables/adapters/cassandra/tables.ts'
 import { defineTable } from '../../src/tables/schema.ts'
 import { FACTS, GUARDED } from '../contract/tables.ts'
+import { cli } from '../e2e/product.ts'
 import { CassandraServer, cassandraAvailable } from '../services/cassandra.ts'
 import { freePort } from '../services/process.ts'
 import { shared } from '../services/shared.ts'
@@ -73,40 +75,42 @@ describe.runIf(cassandraAvailable)('the shared server', () => {
     await Promise.all(all.map((tables) => tables.close()))
   })
 
-  test.each<[string, () => Promise<Partial<CassandraOptions>>, RegExp, RegExp]>([
+  test.each<[string, () => Promise<Partial<CassandraOptions>>, RegExp, RegExp, ErrorCode]>([
     [
       'a port nobody listens on',
       async () => ({ contactPoints: [`127.0.0.1:${await freePort()}`] }),
       /nothing listens there/,
       /VARVE_CASSANDRA/,
+      'UNAVAILABLE',
     ],
     [
       'a name nobody knows',
       () => Promise.resolve({ contactPoints: ['nobody.invalid:9042'] }),
       /resolve/,
       /VARVE_CASSANDRA/,
+      'UNAVAILABLE',
     ],
     [
       'another data centre',
       () => Promise.resolve({ datacenter: 'elsewhere' }),
       /there is: datacenter1/,
       /VARVE_CASSANDRA_DATACENTER/,
+      'MISCONFIGURED',
     ],
     [
       'more copies than nodes',
       () => Promise.resolve({ keyspace: fresh(), replication: { datacenter1: 3 } }),
       /3 copies in data centre "datacenter1", which has 1 node/,
       /VARVE_REPLICATION/,
+      'MISCONFIGURED',
     ],
-  ])('%s', async (_, change, found, remedy) => {
+  ])('%s', async (_, change, found, remedy, code) => {
     const options = { ...base, ...(await change()) }
     const [failure] = await failures(options)
     expect(failure).toMatchObject({ state: 'failed' })
     expect(failure?.found).toMatch(found)
     expect(failure?.remedy).toMatch(remedy)
-    await expect(CassandraTables.open(options, [FACTS])).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
-    })
+    await expect(CassandraTables.open(options, [FACTS])).rejects.toMatchObject({ code })
   })
 
   test('a port of something else', async () => {
@@ -204,7 +208,26 @@ describe.runIf(cassandraAvailable)('a server with passwords and Paxos v1', () =>
     expect(wrong?.remedy).toMatch(/"poor"/)
     await expect(
       CassandraTables.open({ ...base, username: 'poor', password: 'rich' }, [FACTS]),
-    ).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    ).rejects.toMatchObject({ code: 'MISCONFIGURED' })
+
+    // As an operator sees it; the rest of the cluster is of no interest here.
+    const ran = await cli(['doctor', '--server'], {
+      env: {
+        VARVE_CASSANDRA: server.address,
+        VARVE_CASSANDRA_USERNAME: 'poor',
+        VARVE_CASSANDRA_PASSWORD: 'rich-and-secret',
+        VARVE_KAFKA: '127.0.0.1:1',
+        VARVE_S3_ENDPOINT: 'http://127.0.0.1:9',
+        VARVE_S3_BUCKET: 'none',
+        VARVE_TOKEN: 'token',
+        VARVE_CLUSTER_SECRET: 'a-secret-of-32-characters-or-more',
+      },
+    })
+    expect(ran.code).toBe(5)
+    expect(ran.stdout).toMatch(
+      /✗ failed {3}Cassandra at .*\s+it does not let us in[^✓✗]*try: .*"poor"/u,
+    )
+    expect(ran.stdout + ran.stderr).not.toContain('rich-and-secret')
   })
 
   test('Paxos v1 is refused with the remedy', async () => {

@@ -84,7 +84,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('rolling
       strikes: faults.length,
       restMs: { from: 200, to: 1_000 },
       folder,
-      cassandra: servers.cassandra.address,
+      cassandra: servers.cassandraThroughProxy,
       drainMs: DRAIN_MS,
       say: (text) => console.log(text),
     }).catch((error: Error) => {
@@ -93,12 +93,12 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('rolling
     console.log(
       `rolling faults: ${faults.length} landed (${[...outcome.landed].map(([what, n]) => `${what} ${n}`).join(', ')}), ` +
         `${outcome.ops} requests, ${outcome.accepted} commits, ` +
-        `ready after ${outcome.readyMs} ms, drained after ${outcome.drainedMs} ms, ` +
+        `at work again within ${outcome.slowestMs} ms, ready after ${outcome.readyMs} ms, drained after ${outcome.drainedMs} ms, ` +
         JSON.stringify(outcome.verdict),
     )
     for (const end of outcome.ends) console.log(end)
     expect(outcome.wrong).toEqual([])
     expect([...outcome.landed.values()].reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(8)
-    expect(outcome.accepted).toBeGreaterThan(100)
+    expect(outcome.accepted).toBeGreaterThan(50)
   })
 })

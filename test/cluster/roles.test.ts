@@ -95,6 +95,9 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('roles',
       return live?.state === 'running' && live.lastCommitId !== null
     })
 
+    // The schemas of the public events stand beside the API, under this installation's topic.
+    const subjects = (await (await fetch(`${api.url}/registry/subjects`)).json()) as string[]
+    expect(subjects).toContain(`${NAME}.events.v1-dev.varve.commit.v1.CommitFinished`)
     const ready = await fetch(`${rest.url}/readyz`)
     expect(ready.status).toBe(200)
     const headers = { authorization: `Bearer ${TOKEN}` }
@@ -148,19 +151,30 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('roles',
     await way.stop()
   })
 
-  test('a start in vain says what it waited for, and the examination names the remedy', async () => {
-    const wrong = options({ s3Bucket: `${NAME}-absent`, startPatienceSeconds: '1' })
+  test('a start that needs an operator ends at once, and the examination names the remedy', async () => {
+    // Nobody listens at the brokers: without the bucket's fault it would wait for them.
+    const wrong = options({ s3Bucket: `${NAME}-absent`, kafka: '127.0.0.1:1' })
     const said: string[] = []
     const failure = await openCluster(wrong, { say: (line) => said.push(line) }).then(
       () => undefined,
       (error: unknown) => error,
     )
     expect(failure).toBeInstanceOf(StartFailed)
-    expect((failure as StartFailed).waitedFor).toEqual(['blob'])
-    expect(said.join()).toContain('waiting for the blob store')
+    expect(failure).toMatchObject({ code: 'MISCONFIGURED', because: ['blob'] })
+    expect(said.join()).not.toContain('the blob store')
     const checks = await Array.fromAsync(examine(wrong, ['blob']))
     const failed = checks.filter(({ state }) => state === 'failed')
     expect(failed).toHaveLength(1)
     expect(failed[0]?.remedy).toContain(`${NAME}-absent`)
+  })
+
+  test('what may pass is waited for, as long as patience lasts', async () => {
+    const said: string[] = []
+    const early = options({ kafka: '127.0.0.1:1', startPatienceSeconds: '1' })
+    await expect(openCluster(early, { say: (line) => said.push(line) })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      because: ['bus'],
+    })
+    expect(said.join()).toContain('waiting for Kafka')
   })
 })

@@ -88,14 +88,18 @@ describe.runIf(s3Available)('checkS3', () => {
   test('each denied request is named with its permission', async () => {
     const denied = { answer: { status: 403, body: s3ErrorXml('AccessDenied') } }
     const cases: readonly [(seen: Seen) => boolean, string, string][] = [
-      [({ method }) => method === 'PUT', 'put', 's3:PutObject'],
+      [({ method }) => method === 'PUT', 'put an object', 's3:PutObject'],
       [
         ({ method, url }) => method === 'DELETE' && !url.includes('uploadId'),
-        'delete',
+        'delete an object',
         's3:DeleteObject',
       ],
       [({ url }) => url.includes('list-type'), 'bucket', 's3:ListBucket'],
-      [({ method, url }) => method === 'GET' && url.includes('GetObject'), 'get', 's3:GetObject'],
+      [
+        ({ method, url }) => method === 'GET' && url.includes('GetObject'),
+        'get an object',
+        's3:GetObject',
+      ],
       [
         ({ method, url }) => method === 'DELETE' && url.includes('uploadId'),
         'put in parts, and abort',
@@ -116,7 +120,7 @@ describe.runIf(s3Available)('checkS3', () => {
 
   test('a clock that is off, a bucket elsewhere, a store that takes damaged bytes', async () => {
     const late = { ...systemClock, nowMs: () => systemClock.nowMs() - 20 * 60_000 }
-    expect((await examine({}, late))['clock']).toMatchObject({
+    expect((await examine({}, late))['clock of the store']).toMatchObject({
       state: 'failed',
       found: expect.stringMatching(/^1(1\d\d|200) s behind the store$/),
     })

@@ -68,11 +68,15 @@ test('a secret comes by variable or file, has no flag in a cluster, and is never
   expect(parseOptions('serve', env, {}).cassandraPassword).toBe('hush')
   const both = parseOptions('serve', { ...env, VARVE_CASSANDRA_PASSWORD: 'louder' }, {})
   expect(both.cassandraPassword).toBe('louder')
+  expect(parseOptions('work', { VARVE_WORKER_TOKEN_FILE: file }, {}).workerToken).toBe('hush')
   rmSync(folder, { recursive: true })
   expect(() => parseOptions('serve', env, {})).toThrow('VARVE_CASSANDRA_PASSWORD_FILE')
   expect(() => parseOptions('serve', CLUSTER, { clusterSecret: SECRET })).toThrow('cannot use')
+  expect(parseOptions('dev', CLUSTER, {}).clusterSecret).toBe(SECRET)
+  expect(() => parseOptions('dev', {}, { clusterSecret: SECRET })).toThrow('cannot use')
   const short = { ...CLUSTER, VARVE_CLUSTER_SECRET: 'too-short-a-secret' }
-  expect(() => parseOptions('serve', short, {})).toThrow('at least 32 characters')
+  for (const program of ['dev', 'serve'] as const)
+    expect(() => parseOptions(program, short, {})).toThrow('at least 32 characters')
   expect(() => parseOptions('serve', short, {})).not.toThrow('too-short')
 })
 
@@ -98,7 +102,9 @@ test('help and page name every option, and its flag only where there is one', ()
     expect(optionsPage()).toContain(`\`${spec.env}\``)
     for (const program of spec.for) {
       const help = helpOf(program).find(({ head, text }) => `${head} ${text}`.includes(spec.env))
-      expect(help?.hasFlag, `${spec.env} of ${program}`).toBe(!spec.secret || program === 'dev')
+      expect(help?.hasFlag, `${spec.env} of ${program}`).toBe(
+        !spec.secret || `${spec.env} ${program}` === 'VARVE_TOKEN dev',
+      )
     }
   }
 })

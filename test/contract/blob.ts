@@ -97,6 +97,26 @@ export function blobContract(name: string, make: () => Promise<BlobStore>): void
       )
     })
 
+    test('where there are addresses, one opens what it was made for and nothing else', async () => {
+      if (!store.presign) return
+      const bytes = Uint8Array.from({ length: 5_000 }, (_, i) => i * 7)
+      await store.put([
+        { key: 'open/a', bytes },
+        { key: 'open/b', bytes },
+      ])
+      const { url, headers } = await store.presign('open/a', { offset: 100, length: 50 }, 60)
+      const answer = await fetch(url, { headers })
+      expect(answer.ok).toBe(true)
+      expect(await answer.bytes()).toEqual(bytes.subarray(100, 150))
+      for (const range of ['bytes=100-150', 'bytes=0-4999', 'bytes=100-'])
+        expect((await fetch(url, { headers: { ...headers, range } })).ok).toBe(false)
+      expect((await fetch(url)).ok).toBe(false)
+      const whole = await store.presign('open/a', undefined, 60)
+      const all = await fetch(whole.url, { headers: whole.headers })
+      expect(await all.bytes()).toEqual(bytes)
+      expect((await fetch(whole.url.replace('open/a', 'open/b'))).ok).toBe(false)
+    })
+
     test('many puts at once all arrive', async () => {
       const bytes = (i: number): Uint8Array => new Uint8Array(i * 37).fill(i)
       await Promise.all(

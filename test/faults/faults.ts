@@ -138,6 +138,9 @@ export function deleteTopic(brokers: string, topic: string): Fault {
   }
 }
 
+/** `Kafka` of `Kafka-2`, `Cassandra` of `Cassandra-1 replies`; both APIs may be away at once. */
+const kindOf = ({ target }: Fault): string => target.replace(/^(Kafka|Cassandra).*$/, '$1')
+
 /** Each of them once, then again in another order, until there are `count`. */
 export function* sequence(
   faults: readonly Fault[],
@@ -157,20 +160,34 @@ export interface Strikes {
   readonly count: number
   readonly random: Random
   readonly journal: Journal
-  /** Between one that is healed and the next. */
+  /** Between one that is healed and the next, after work went on. */
   readonly restMs: Span
   readonly say: (text: string) => void
 }
 
+/** Commits that say that work goes on. */
+const PROGRESS = 4
+const PROGRESS_MS = 120_000
+
+export interface Struck {
+  readonly landed: number
+  /** The longest time from a healing until work went on. */
+  readonly slowestMs: number
+  readonly wrong: readonly string[]
+}
+
 /**
  * Strikes until enough have landed; everything is healed on return. One in four waits for the next
- * one before it is healed, so that two things are away at once.
+ * one before it is healed, so that two things are away at once. The next one comes when commits are
+ * acknowledged again, so that each meets a system at work.
  */
-export async function strikeAll(options: Strikes): Promise<number> {
+export async function strikeAll(options: Strikes): Promise<Struck> {
   const { faults, count, random, journal, restMs, say } = options
   const beganMs = performance.now()
   const draw = ({ from, to }: Span): number => Math.round(from + random.next() * (to - from))
   let landed = 0
+  let slowestMs = 0
+  const wrong: string[] = []
   let held: { fault: Fault; healed: Promise<void> } | undefined
   const strike = async (fault: Fault): Promise<void> => {
     const atMs = Math.round(performance.now() - beganMs)
@@ -194,8 +211,8 @@ export async function strikeAll(options: Strikes): Promise<number> {
   }
   for (const fault of sequence(faults, Infinity, random)) {
     if (landed >= count) break
-    // Never the same thing twice at once.
-    if (held?.fault.target === fault.target) {
+    // Never two nodes of one server: of three two must go on.
+    if (held && kindOf(held.fault) === kindOf(fault)) {
       await held.healed
       held = undefined
     }
@@ -209,8 +226,14 @@ export async function strikeAll(options: Strikes): Promise<number> {
     await healed
     await held?.healed
     held = undefined
+    const healedMs = performance.now()
+    const wanted = journal.accepted + PROGRESS
+    while (journal.accepted < wanted && performance.now() - healedMs < PROGRESS_MS) await sleep(50)
+    if (journal.accepted < wanted)
+      wrong.push(`no work for ${PROGRESS_MS / 1000} s after: ${fault.name} ${fault.target}`)
+    slowestMs = Math.max(slowestMs, Math.round(performance.now() - healedMs))
     await sleep(draw(restMs))
   }
   await held?.healed
-  return landed
+  return { landed, slowestMs, wrong }
 }

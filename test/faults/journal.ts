@@ -62,14 +62,21 @@ export class Journal {
   readonly #fd: number
   #waiting: { text: string; done: () => void }[] = []
   #flushing: Promise<void> | undefined
+  #accepted = 0
 
   constructor(path: string) {
     this.path = path
     this.#fd = openSync(path, 'a')
   }
 
+  /** Answers so far that said yes. */
+  get accepted(): number {
+    return this.#accepted
+  }
+
   /** Resolves when the line is on disk. */
   append(line: Line): Promise<void> {
+    if (line.kind === 'answered' && line.answer === 'yes') this.#accepted++
     return new Promise((done) => {
       this.#waiting.push({ text: `${JSON.stringify(line)}\n`, done })
       this.#flushing ??= this.#flush()

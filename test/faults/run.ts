@@ -32,6 +32,9 @@ mkdirSync(join(folder, 'logs'))
 const say = (text: string): void => console.log(text)
 say(`seed ${seed}; journal and logs in ${folder}`)
 
+// Whatever was started goes with us: their own hooks at our exit end them.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 let failed = true
 await using opened = new AsyncDisposableStack()
 opened.defer(() => {
@@ -73,7 +76,7 @@ const outcome = await runScenario({
   strikes,
   restMs: { from: 500, to: 3_000 },
   folder,
-  cassandra: servers.cassandra.contactPoints.join(','),
+  cassandra: servers.cassandraThroughProxy,
   drainMs: 600_000,
   say,
 })
@@ -84,7 +87,7 @@ for (const what of outcome.wrong) say(`WRONG: ${what}`)
 say(
   `${landed} faults landed (${[...outcome.landed].map(([what, n]) => `${what} ${n}`).join(', ')}); ` +
     `${outcome.ops} requests, ${outcome.accepted} commits; ${JSON.stringify(outcome.verdict)}; ` +
-    `ready after ${outcome.readyMs} ms, drained after ${outcome.drainedMs} ms`,
+    `at work again within ${outcome.slowestMs} ms, ready after ${outcome.readyMs} ms, drained after ${outcome.drainedMs} ms`,
 )
 if (landed < Math.min(strikes, MINIMUM)) say(`INVALID: only ${landed} faults landed`)
 failed = outcome.wrong.length > 0 || landed < Math.min(strikes, MINIMUM)

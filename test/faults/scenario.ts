@@ -62,6 +62,8 @@ export interface Outcome {
   readonly ops: number
   readonly accepted: number
   readonly verdict: Verdict
+  /** The longest time from a healing until commits were acknowledged again. */
+  readonly slowestMs: number
   /** From the last thing healed until all is ready, every op answered, every record delivered. */
   readonly readyMs: number
   readonly drainedMs: number
@@ -96,7 +98,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   for (const work of [fed, ...committing]) work.catch(() => {}) // awaited below
   await sleep(1_000)
   const { faults, strikes: count, restMs } = options
-  await strikeAll({ faults, count, random, journal, restMs, say })
+  const struck = await strikeAll({ faults, count, random, journal, restMs, say })
 
   const healedMs = performance.now()
   const since = (): number => Math.round(performance.now() - healedMs)
@@ -107,6 +109,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   say(`all ready ${readyMs} ms after the last fault`)
   await Promise.all(committing)
   await fed
+  say(`the feed had ended ${since()} ms after the last fault`)
   await journal.append({ kind: 'produced', topic: feed.from, records: feed.records })
   await drained(client, feed.records, options.drainMs)
   const drainedMs = since()
@@ -122,6 +125,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   await journal.close()
   const lines = readJournal(journal.path)
   const { ops, wrong } = opsOf(lines)
+  wrong.push(...struck.wrong)
   const found = await takeInventory(client, FILES_REPO, ops)
   wrong.push(...checkCommits(ops, found), ...checkOrder(lines, ops, found))
   wrong.push(...(await judgeFeed(options)))
@@ -140,6 +144,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     ops: ops.length,
     accepted: ops.filter(({ answer }) => answer === 'yes').length,
     verdict,
+    slowestMs: struck.slowestMs,
     readyMs,
     drainedMs,
     ends: cluster.members.flatMap(({ ends }) => ends),

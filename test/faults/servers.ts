@@ -1,9 +1,9 @@
 // Servers of a fault run's own, and what can be done to them: brokers, Cassandra nodes, the store, and
-// a proxy before each Cassandra node that loses answers.
+// a proxy before each Cassandra node.
 
 import { TOPICS } from '../../src/bus/bus.ts'
 import type { Cluster } from '../cluster/cluster.ts'
-import { CassandraServer } from '../services/cassandra.ts'
+import { CassandraServer, proxyIp } from '../services/cassandra.ts'
 import { KafkaServer } from '../services/kafka.ts'
 import { TcpProxy } from '../services/proxy.ts'
 import { S3Server } from '../services/s3.ts'
@@ -38,10 +38,10 @@ export class FaultServers {
     try {
       const s3 = keep(await S3Server.own())
       const kafka = keep(await KafkaServer.start({ brokers: nodes }))
-      const cassandra = keep(await CassandraServer.start({ nodes }))
+      const cassandra = keep(await CassandraServer.start({ nodes, behindProxies: true }))
       const proxies: TcpProxy[] = []
-      // Drivers learn the addresses of further nodes from the first: only a single one is behind ours.
-      if (nodes === 1) proxies.push(keep(await TcpProxy.start(cassandra.address)))
+      for (const point of cassandra.contactPoints)
+        proxies.push(keep(await TcpProxy.start(point, proxyIp(point))))
       return new FaultServers({ kafka, cassandra, s3, proxies }, nodes)
     } catch (error) {
       await Promise.allSettled(started.map((server) => server.stop()))
@@ -51,7 +51,7 @@ export class FaultServers {
 
   /** Where the cluster under test reaches Cassandra. */
   get cassandraThroughProxy(): string {
-    return this.proxies[0]?.address ?? this.cassandra.contactPoints.join(',')
+    return this.proxies.map(({ address }) => address).join(',')
   }
 
   async stop(): Promise<void> {
@@ -104,8 +104,8 @@ export function allFaults(cluster: Cluster, servers: FaultServers): Fault[] {
     ),
     ...servers.brokers().flatMap((node) => [nodeKill(node), nodePause(node)]),
     ...servers.cassandraNodes().flatMap((node) => [nodeKill(node), nodePause(node)]),
-    ...servers.proxies.flatMap((proxy) => {
-      const target = 'Cassandra replies'
+    ...servers.proxies.flatMap((proxy, n) => {
+      const target = `Cassandra-${n + 1} replies`
       return [dropReplies(proxy, target), dropReplies(proxy, target)]
     }),
     nodeKill(servers.store()),

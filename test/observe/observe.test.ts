@@ -73,7 +73,10 @@ test('what a process is, what it needs and what surprised it can be scraped', as
   ])
   channel('varve:log:anomaly').publish({ project: 'p', what: 'odd' })
   channel('varve:tables:unknown').publish({ what: 'log' })
-  channel('varve:s3:request').publish({ name: 'get', outcome: 'ok', durationMs: 3 })
+  channel('varve:s3:request').publish({ name: 'GetObject', outcome: 'ok', durationMs: 30 })
+  channel('varve:events:published').publish({ project: 'p', events: 7, seq: 3 })
+  channel('varve:events:waiting').publish({ project: 'p', cause: 'why' })
+  channel('varve:bus:lost').publish({ what: 'listening', error: new Error('why') })
   held = 3
   const text = await metrics.text()
   for (const line of [
@@ -84,9 +87,42 @@ test('what a process is, what it needs and what surprised it can be scraped', as
     'varve_dependency_probe_seconds{dependency="Cassandra"} 0.004',
     'varve_log_anomalies_total{what="odd"} 1',
     'varve_tables_unknown_total{what="log"} 1',
-    'varve_blob_requests_total{name="get",outcome="ok"} 1',
+    'varve_blob_request_seconds_bucket{le="0.025",name="GetObject",outcome="ok"} 0',
+    'varve_blob_request_seconds_bucket{le="0.05",name="GetObject",outcome="ok"} 1',
+    'varve_events_published_total{project="p"} 7',
+    'varve_events_retries_total 1',
+    'varve_bus_lost_total{what="listening"} 1',
   ])
     expect(text).toContain(line)
   expect(text).not.toContain('varve_dependency_probe_seconds{dependency="Kafka"}')
   metrics.close()
+})
+
+test('what is away is one line when it goes and one when it is back; repetitions are detail', () => {
+  const lines: string[] = []
+  const logging = startLogging({
+    level: 'info',
+    destination: { write: (line) => void lines.push(line) },
+  })
+  for (let round = 0; round < 2; round++) {
+    for (const what of ['listening', 'publishing', 'taking part'])
+      channel('varve:bus:lost').publish({ what, error: new Error('no broker') })
+    for (const project of ['a', 'b', 'c'])
+      channel('varve:events:waiting').publish({ project, cause: 'no broker' })
+    for (const what of ['publishing', 'listening', 'taking part'])
+      channel('varve:bus:back').publish({ what, afterMs: 10 })
+  }
+  for (let n = 0; n < 64; n++)
+    channel('varve:bus:anomaly').publish({ what: 'messages are gone', partition: n })
+  channel('varve:kafka').publish({ level: 'error', text: 'a rebalance is under way' })
+  logging.close()
+  const said = lines.map((line) => JSON.parse(line) as { level: string; msg: string })
+  expect(said.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
+    'warn the bus is away',
+    'warn public events wait',
+    'info the bus is back',
+    'warn the bus is away',
+    'info the bus is back',
+    'warn bus anomaly handled',
+  ])
 })

@@ -7,6 +7,7 @@ import { must } from '../../src/base/assert.ts'
 import { concat, fromUtf8, utf8 } from '../../src/base/bytes.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
 import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
+import type { BlobStore } from '../../src/blob/blob.ts'
 import { MemoryBus } from '../../src/bus/adapters/memory.ts'
 import { InlineRunner } from '../../src/exec/adapters/inline/runner.ts'
 import type { Program } from '../../src/exec/adapters/inline/runner.ts'
@@ -115,7 +116,9 @@ export class World {
 
   static async open(options: Omit<WorldOptions, 'hash'>): Promise<World> {
     const clock = systemClock
-    const { tables, blob } = options.disk ?? newDisk()
+    const disk = options.disk ?? newDisk()
+    const { tables } = disk
+    const blob = options.blob ?? disk.blob
     const bus = new MemoryBus({ clock })
     const hash = await openHash()
     const storeKey = new Uint8Array(32).fill(3)
@@ -201,6 +204,8 @@ interface WorldOptions {
   readonly workers?: number
   /** What an earlier world left; its workers are known to be gone. */
   readonly disk?: Disk
+  /** Instead of one in memory. */
+  readonly blob?: BlobStore
   /** How much faster time goes for leases and scans. */
   readonly speed?: number
   /** False: one scheduler and one recorder, for tests of size. */

@@ -1,6 +1,8 @@
 // A server with the routes of workers, over pipelines on memory ports that have no workers of their own.
 
 import type { WorkerRoutes } from '../../src/api/worker-routes.ts'
+import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
+import type { BlobStore } from '../../src/blob/blob.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
@@ -128,10 +130,11 @@ export interface Pair {
 export async function openPipelines(
   programs: Readonly<Record<string, Program>>,
   speed = 1,
+  blob: BlobStore = new MemoryBlobStore(),
 ): Promise<Pair> {
   const scratch = new MemoryScratch()
   const runner = new InlineRunner({ scratch, programs })
-  const pipelines = await Pipelines.open({ runner, scratch, speed, workers: 0, twins: false })
+  const pipelines = await Pipelines.open({ runner, scratch, speed, workers: 0, twins: false, blob })
   await pipelines.repo('in')
   return { pipelines, scratch, runner }
 }

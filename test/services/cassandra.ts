@@ -31,6 +31,11 @@ export interface CassandraServerOptions {
   /** How long a conditional write may fight before the server calls its outcome unknown. */
   readonly casTimeoutMs?: number
   readonly paxos?: 'v1' | 'v2'
+  /**
+   * Drivers learn the addresses of nodes from the nodes. With this, node 127.0.0.n gives 127.0.1.n, on
+   * the same port: there stands the test's proxy.
+   */
+  readonly behindProxies?: boolean
 }
 
 export const cassandraAvailable =
@@ -198,11 +203,13 @@ class Node {
 
   #yaml(): string {
     const { n, port, storagePort, password, casTimeoutMs = 5_000, paxos = 'v2' } = this.#options
+    const toldIp = this.#options.behindProxies ? proxyIp(this.ip) : this.ip
     const values: Record<string, string> = {
       CLUSTER: `varve-test-${port}`,
       // Thirds of the ring.
       TOKEN: String(-(2n ** 63n) + 1n + BigInt(n) * 6_148_914_691_236_517_204n),
       IP: this.ip,
+      TOLD_IP: toldIp,
       PORT: String(port),
       STORAGE_PORT: String(storagePort),
       DATA: this.#data,
@@ -218,6 +225,11 @@ class Node {
       return value
     })
   }
+}
+
+/** Of the proxy that stands before a node with `behindProxies`. */
+export function proxyIp(nodeIp: string): string {
+  return nodeIp.replace('127.0.0.', '127.0.1.')
 }
 
 /** The folder of the node's jars. */

@@ -1,7 +1,7 @@
 // Leases on a virtual clock: who has it, for how long, and who takes over when.
 
 import { expect, test } from 'vitest'
-import { Leases, PATIENCE_MS } from '../../src/tables/lease.ts'
+import { Leases, PATIENCE_MS, answerTo } from '../../src/tables/lease.ts'
 import { MemoryTables } from '../../src/tables/adapters/memory.ts'
 import type { CallOutcome, Faults } from '../simulation/faults.ts'
 import { SimTables, Wire } from '../simulation/ports.ts'
@@ -98,4 +98,84 @@ test('an owner cut off from the store stops before another begins, and waits aga
   weather.outcomes.clear()
   await until(100_000)
   expect(held.length).toBe(2)
+})
+
+test('what an owner answers to an ask', () => {
+  expect(answerTo({ owned: 3, asking: 2, isLeavingOne: false })).toBe('refuse')
+  expect(answerTo({ owned: 3, asking: 1, isLeavingOne: false })).toBe('leave')
+  expect(answerTo({ owned: 3, asking: 1, isLeavingOne: true })).toBe('later')
+})
+
+/** Several processes that all want all of `names`; work that is told to end takes `endMs` to do so. */
+function share(names: readonly string[], endMs: number) {
+  const { world, weather, until } = setUp()
+  const store = new MemoryTables()
+  const kept = new Map<string, Set<string>>(names.map((name) => [name, new Set()]))
+  const changes: number[] = []
+  let together = 0
+  const join = (owner: string) => {
+    const life: Life = new Life(world, owner, 0, () => {
+      for (const owners of kept.values()) owners.delete(owner)
+    })
+    const tables = new SimTables(new Wire(life, weather), store)
+    const leases = new Leases({ tables, clock: life.clock, random: life.random, owner })
+    const stop = new AbortController()
+    for (const name of names) {
+      const owners = kept.get(name) as Set<string>
+      void leases.keep(name, stop.signal, async (_token, signal) => {
+        owners.add(owner)
+        changes.push(world.nowMs)
+        together = Math.max(together, owners.size)
+        await life.clock.sleep(1e9, signal)
+        await life.clock.sleep(endMs)
+        owners.delete(owner)
+      })
+    }
+    return { life, stop: () => stop.abort() }
+  }
+  const count = (owner: string): number =>
+    [...kept.values()].filter((owners) => owners.has(owner)).length
+  const changedSince = (ms: number): number => changes.filter((atMs) => atMs > ms).length
+  return { join, count, until, changedSince, together: () => together }
+}
+
+const LEASES_OF_25 = Array.from({ length: 25 }, (_, n) => `thing-${n}`)
+
+test.each([0, 4_000])('late comers get their part, one by one (ends in %i ms)', async (endMs) => {
+  const { join, count, until, changedSince, together } = share(LEASES_OF_25, endMs)
+  join('a')
+  await until(20_000)
+  expect(count('a')).toBe(25)
+  join('b')
+  await until(240_000)
+  expect([count('a'), count('b')].toSorted((x, y) => x - y)).toEqual([12, 13])
+  expect(changedSince(0)).toBe(25 + 12)
+  join('c')
+  await until(480_000)
+  const all = ['a', 'b', 'c'].map(count)
+  expect(all.toSorted((x, y) => x - y)).toEqual([8, 8, 9])
+  // Nobody moves any more.
+  await until(900_000)
+  expect(['a', 'b', 'c'].map(count)).toEqual(all)
+  expect(changedSince(480_000)).toBe(0)
+  expect(together()).toBe(1)
+})
+
+test('who ends or dies leaves its part to the others, and an ask of the dead costs little', async () => {
+  const { join, count, until, together } = share(LEASES_OF_25, 0)
+  const [a, b] = [join('a'), join('b')]
+  join('c')
+  await until(240_000)
+  a.stop()
+  await until(360_000)
+  expect([count('a'), count('b') + count('c')]).toEqual([0, 25])
+  b.life.crash()
+  await until(420_000)
+  expect(count('c')).toBe(25)
+  const d = join('d')
+  await until(429_000)
+  d.life.crash()
+  await until(480_000)
+  expect(count('c')).toBe(25)
+  expect(together()).toBe(1)
 })

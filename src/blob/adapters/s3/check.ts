@@ -53,10 +53,10 @@ async function* checkEndpoint(options: S3Options, clock: Clock): AsyncGenerator<
   const aheadMs = clock.nowMs() - serverMs
   const off = Math.abs(aheadMs)
   const found = `${Math.round(off / 1000)} s ${aheadMs < 0 ? 'behind' : 'ahead of'} the store`
-  if (off < CLOCK_WARNING_MS) yield { what: 'clock', state: 'ok', found }
+  if (off < CLOCK_WARNING_MS) yield { what: 'clock of the store', state: 'ok', found }
   else
     yield {
-      what: 'clock',
+      what: 'clock of the store',
       state: off < CLOCK_LIMIT_MS ? 'warning' : 'failed',
       found,
       remedy: 'set the clock of this machine (NTP); stores refuse requests that are 15 minutes off',
@@ -95,14 +95,19 @@ function unreachable(
 async function* checkKeys(options: S3Options, { client }: Wire): AsyncGenerator<Check, boolean> {
   if ((options.accessKey === undefined) !== (options.secretKey === undefined)) {
     const remedy = 'set both VARVE_S3_ACCESS_KEY and VARVE_S3_SECRET_KEY, or neither'
-    yield { what: 'keys', state: 'failed', found: 'only one of the two is given', remedy }
+    yield {
+      what: 'keys of the store',
+      state: 'failed',
+      found: 'only one of the two is given',
+      remedy,
+    }
     return false
   }
   try {
     await client.config.credentials()
   } catch (error) {
     yield {
-      what: 'keys',
+      what: 'keys of the store',
       state: 'failed',
       found: `none: ${(error as Error).message}`,
       remedy:
@@ -111,7 +116,7 @@ async function* checkKeys(options: S3Options, { client }: Wire): AsyncGenerator<
     return false
   }
   const source = options.accessKey === undefined ? 'the default chain' : 'the options'
-  yield { what: 'keys', state: 'ok', found: `there are some, from ${source}` }
+  yield { what: 'keys of the store', state: 'ok', found: `there are some, from ${source}` }
   return true
 }
 
@@ -189,7 +194,7 @@ async function* checkRequests(options: S3Options, { sdk, client }: Wire): AsyncG
       remedy: `${denied}: without it S3 says "denied" where it should say "absent"`,
     }
 
-  const put = await step('put', 's3:PutObject', (abortSignal) =>
+  const put = await step('put an object', 's3:PutObject', (abortSignal) =>
     client.send(new sdk.PutObjectCommand({ ...target, Body, ChecksumCRC32: CRC_OF_BODY }), {
       abortSignal,
     }),
@@ -197,11 +202,11 @@ async function* checkRequests(options: S3Options, { sdk, client }: Wire): AsyncG
   yield put
   if (put.state !== 'ok') return
   try {
-    yield await step('get', 's3:GetObject', async () => same(await bytesOf(), Body))
-    yield await step('get a range', 's3:GetObject', async () =>
+    yield await step('get an object', 's3:GetObject', async () => same(await bytesOf(), Body))
+    yield await step('get a range of an object', 's3:GetObject', async () =>
       same(await bytesOf('bytes=6-8'), Body.subarray(6, 9)),
     )
-    yield await step('list', 's3:ListBucket', async (abortSignal) => {
+    yield await step('list objects', 's3:ListBucket', async (abortSignal) => {
       const list = new sdk.ListObjectsV2Command({ Bucket, Prefix: Key })
       const { Contents } = await client.send(list, { abortSignal })
       if (Contents?.[0]?.Key !== Key) throw new Error('an object that was just put is not listed')
@@ -218,7 +223,7 @@ async function* checkRequests(options: S3Options, { sdk, client }: Wire): AsyncG
       return client.send(wrong, { abortSignal: AbortSignal.timeout(PATIENCE_MS) })
     })
   } finally {
-    yield await step('delete', 's3:DeleteObject', (abortSignal) =>
+    yield await step('delete an object', 's3:DeleteObject', (abortSignal) =>
       client.send(new sdk.DeleteObjectCommand(target), { abortSignal }),
     )
   }

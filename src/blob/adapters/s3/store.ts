@@ -145,11 +145,7 @@ export class S3BlobStore implements BlobStore {
     )
   }
 
-  async presign(
-    key: BlobKey,
-    range: Range | undefined,
-    ttlSeconds: number,
-  ): Promise<Presigned> {
+  async presign(key: BlobKey, range: Range | undefined, ttlSeconds: number): Promise<Presigned> {
     checkKey(key)
     assert(!range || range.length > 0, 'a range to read has bytes')
     const { getSignedUrl } = await import('@aws-sdk/s3-request-presigner')

@@ -62,7 +62,7 @@ export class KafkaBus implements Bus {
 
   /**
    * Connected, its topics there and kept as they must be.
-   * @throws VarveError UNAVAILABLE, INVALID_OPTION (topics that cannot be used, and how to mend them)
+   * @throws VarveError UNAVAILABLE; MISCONFIGURED: what only an operator can mend, and how
    */
   static async open(options: KafkaBusOptions): Promise<KafkaBus> {
     const bus = new KafkaBus(options)

@@ -1,6 +1,7 @@
 // Our topics on the brokers: made when they are missing, also while we run, and refused when they are
 // kept in another way than the product needs.
 
+import { systemClock } from '../../../base/clock.ts'
 import { VarveError } from '../../../base/errors.ts'
 import { createTopic, describeTopics, topicSettings } from '../../../kafka/admin.ts'
 import type { KafkaConnection } from '../../../kafka/connect.ts'
@@ -20,6 +21,10 @@ export interface KeeperOptions {
   /** By the product's names. */
   readonly specs: Readonly<Record<string, TopicSpec>>
 }
+
+/** How long brokers may take to know a topic that was made. */
+const KNOWN_MS = 20_000
+const LOOK_MS = 100
 
 export class TopicKeeper {
   readonly #options: KeeperOptions
@@ -44,14 +49,15 @@ export class TopicKeeper {
 
   /**
    * Makes what is missing and verifies what is there.
-   * @throws VarveError UNAVAILABLE, INVALID_OPTION: a topic is kept in a way we cannot work with
+   * @throws VarveError UNAVAILABLE; MISCONFIGURED: not let in, not permitted, or a topic is kept in a
+   * way we cannot work with
    */
   async ensure(): Promise<void> {
     try {
       await this.#make()
       await this.#verify()
     } catch (error) {
-      throw busError('cannot use the topics of Kafka', error)
+      throw startError('cannot use the topics of Kafka', error)
     }
   }
 
@@ -74,16 +80,23 @@ export class TopicKeeper {
 
   /** Makes what is missing; those who ask at once wait for one making. @throws KafkaError */
   async remake(): Promise<void> {
-    this.#making ??= this.#make().finally(() => {
-      this.#making = undefined
-    })
+    this.#making ??= this.#make()
+      .then((made) => {
+        for (const topic of made)
+          say('anomaly', { what: 'a topic was missing and was made', topic })
+      })
+      .finally(() => {
+        this.#making = undefined
+      })
     await this.#making
   }
 
-  async #make(): Promise<void> {
+  /** @returns what was missing, once brokers know it */
+  async #make(): Promise<string[]> {
     const { connection, replication } = this.#options
     const names = [...this.#specs.keys()]
     const { brokers, topics } = await clusterMetadata(await connection.broker(), names)
+    const missing: string[] = []
     for (const [name, spec] of this.#specs) {
       const found = topics.get(name)
       if (!(found instanceof KafkaError)) continue
@@ -94,9 +107,26 @@ export class TopicKeeper {
           `cannot create topic "${name}" with ${replication} copies on ${brokers.length} ` +
             `broker(s): start more brokers, or set VARVE_REPLICATION to at most ${brokers.length}`,
         )
-      const made = await createTopic(connection, newTopic(name, spec, replication))
-      if (made === 'created')
-        say('anomaly', { what: 'a topic was missing and was made', topic: name })
+      await createTopic(connection, newTopic(name, spec, replication))
+      missing.push(name)
+    }
+    await this.#known(missing)
+    return missing
+  }
+
+  /** Waits until each of these has a leader for every partition. */
+  async #known(names: readonly string[]): Promise<void> {
+    const endMs = systemClock.monotonicMs() + KNOWN_MS
+    while (names.length > 0) {
+      const { topics } = await clusterMetadata(await this.#options.connection.broker(), names)
+      const unknown = names.find((name) => {
+        const topic = topics.get(name)
+        return !topic || topic instanceof KafkaError || topic.partitions.some((p) => p.leader < 0)
+      })
+      if (unknown === undefined) return
+      if (systemClock.monotonicMs() > endMs)
+        throw new KafkaError('lost', `topic "${unknown}" was made, and has no leaders yet`)
+      await systemClock.sleep(LOOK_MS)
     }
   }
 
@@ -119,8 +149,18 @@ export class TopicKeeper {
         .map(({ found, remedy }) => `topic "${name}": ${found}; to mend it: ${remedy}`)
     })
     if (wrong.length > 0)
-      throw new VarveError('INVALID_OPTION', `cannot use the topics of Kafka: ${wrong.join('; ')}`)
+      throw new VarveError('MISCONFIGURED', `cannot use the topics of Kafka: ${wrong.join('; ')}`)
   }
+}
+
+/** What a start meets: what only an operator can mend is told from what may pass. */
+function startError(doing: string, error: unknown): VarveError {
+  const met = busError(doing, error)
+  const { kind } = KafkaError.from(doing, error)
+  const isTls = /certificate|self.signed|altname/i.test(met.message)
+  if (met.code !== 'UNAVAILABLE' || !(kind === 'denied' || kind === 'unsupported' || isTls))
+    return met
+  return new VarveError('MISCONFIGURED', met.message, { cause: error })
 }
 
 /** What a user of the port meets. */

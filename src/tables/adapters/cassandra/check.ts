@@ -7,6 +7,7 @@ import type { Check } from '../../../base/check.ts'
 import type { Clock } from '../../../base/clock.ts'
 import type { CassandraOptions } from './connect.ts'
 import { makeClient, whyNotConnected } from './connect.ts'
+import { endClient } from './control-connection.ts'
 import { Cql, quote, quoteText } from './cql.ts'
 import { failureOf } from './failure.ts'
 import { SCHEMA, SCHEMA_VERSION, misfit } from './schema-version.ts'
@@ -31,7 +32,7 @@ export async function* checkCassandra(
     const remedy = 'look at the log of the node that answered'
     yield { what: 'Cassandra', state: 'failed', found, remedy }
   } finally {
-    await client.shutdown().catch(() => undefined)
+    await endClient(client)
   }
 }
 
@@ -42,7 +43,8 @@ async function connect(client: Client, options: CassandraOptions): Promise<Check
     const nodes = Object.entries(server.nodesOf(client)).map(([where, n]) => `${n} in ${where}`)
     return { what, state: 'ok', found: `nodes: ${nodes.join(', ')}` }
   } catch (error) {
-    return { what, state: 'failed', ...whyNotConnected(error, options) }
+    const { found, remedy } = whyNotConnected(error, options)
+    return { what, state: 'failed', found, remedy }
   }
 }
 

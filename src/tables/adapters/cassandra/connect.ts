@@ -77,7 +77,8 @@ export async function makeClient(options: CassandraOptions): Promise<Client> {
       : {}),
   })
   client.on('log', (level: string, _where: string, text: string) => {
-    if (level === 'warning' || level === 'error') logs.publish({ level, text })
+    // The driver's own words about what it tries again; what comes of it, callers say.
+    if (level === 'warning' || level === 'error') logs.publish({ level: 'debug', text })
   })
   guardControlConnection(client, (text) => logs.publish({ level: 'warning', text }))
   return client
@@ -87,7 +88,7 @@ export async function makeClient(options: CassandraOptions): Promise<Client> {
 export function whyNotConnected(
   error: unknown,
   options: CassandraOptions,
-): { found: string; remedy: string } {
+): { found: string; remedy: string; mayPass: boolean } {
   const { kind, found } = failureOf(error)
   // The driver's words: …, but only found hosts in data centers: [datacenter1]
   const datacenters = /data ?centers?:? \[(.*?)\]/i.exec(found)?.[1]
@@ -95,6 +96,7 @@ export function whyNotConnected(
     return {
       found: `there is no data centre "${options.datacenter}"; there is: ${datacenters}`,
       remedy: `set VARVE_CASSANDRA_DATACENTER to one of: ${datacenters}`,
+      mayPass: false,
     }
   const needsPassword = /requires? authentication|no authentication|credentials/i.test(found)
   if (kind === 'denied' || needsPassword)
@@ -104,23 +106,32 @@ export function whyNotConnected(
         options.username === undefined
           ? 'set VARVE_CASSANDRA_USERNAME and VARVE_CASSANDRA_PASSWORD'
           : `look whether the role "${options.username}" may log in and has this password`,
+      // Too few nodes are up to look the password up.
+      mayPass: /consistency|unable to perform/i.test(found),
     }
   if (/ECONNREFUSED/.test(found))
     return {
       found: `nothing listens there: ${found}`,
       remedy: 'start Cassandra, or set VARVE_CASSANDRA to host:port of native_transport_port',
+      mayPass: true,
     }
   if (/ENOTFOUND|EAI_AGAIN|resolve/i.test(found))
-    return { found, remedy: 'set VARVE_CASSANDRA to names or addresses that can be resolved' }
+    return {
+      found,
+      remedy: 'set VARVE_CASSANDRA to names or addresses that can be resolved',
+      mayPass: true,
+    }
   if (/certificate|self.signed|altname|SSL|TLS/i.test(found))
     return {
       found: `its certificate is not accepted: ${found}`,
       remedy: 'set VARVE_CASSANDRA_CA to the authority that signed it; it must name the address',
+      mayPass: false,
     }
   return {
     found,
     remedy:
       'look whether this is the CQL port of Cassandra (native_transport_port) and the network lets it through',
+    mayPass: true,
   }
 }
 

@@ -12,8 +12,9 @@ const AGAIN_MS = 1_000
 
 /** What we touch of the driver's `ControlConnection`. */
 export interface ControlConnection {
-  readonly connection: { readonly connected?: boolean } | null
+  readonly connection: { readonly connected?: boolean; closeAsync?(): Promise<void> } | null
   readonly _isShuttingDown: boolean
+  shutdown?(): void
   /** With a plan: the going on of a refresh that runs; it must not wait for itself. */
   _refresh(plan?: unknown): Promise<void>
 }
@@ -22,6 +23,19 @@ export function guardControlConnection(client: Client, say: (text: string) => vo
   const { controlConnection } = client as unknown as { controlConnection?: ControlConnection }
   if (typeof controlConnection?._refresh !== 'function') return
   oneRefreshAtATime(controlConnection, say)
+}
+
+/**
+ * Ends a client in whatever state it is. One whose `connect` failed half way (no such data centre) keeps
+ * its control connection open through `shutdown`, and with it the process alive.
+ */
+export async function endClient(client: Client): Promise<void> {
+  await client.shutdown().catch(() => undefined)
+  const { controlConnection: control } = client as unknown as {
+    controlConnection?: ControlConnection
+  }
+  control?.shutdown?.()
+  await control?.connection?.closeAsync?.().catch(() => undefined)
 }
 
 export function oneRefreshAtATime(control: ControlConnection, say: (text: string) => void): void {

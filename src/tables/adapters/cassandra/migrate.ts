@@ -36,7 +36,7 @@ export interface MigrateOptions {
   readonly known?: KnownSchema
 }
 
-/** @throws VarveError UNAVAILABLE with what is wrong and what to do */
+/** @throws VarveError UNAVAILABLE, MISCONFIGURED with what is wrong and what to do */
 export async function migrate(given: MigrateOptions): Promise<void> {
   await checkSettings(given)
   await makeKeyspace(given)
@@ -48,7 +48,7 @@ export async function migrate(given: MigrateOptions): Promise<void> {
     const row = await tables.get(SCHEMA_VERSION, SCHEMA_KEY, { serial: true })
     const why = misfit(row, given.known)
     if (why !== undefined)
-      throw failed(`use keyspace "${given.options.keyspace}"`, `${why}; run a newer program`)
+      throw misconfigured(`use keyspace "${given.options.keyspace}"`, `${why}; run a newer program`)
     if ((row?.version ?? 0) >= (given.known ?? SCHEMA).version && !(await lacks(given))) return
     const step = `${row?.owner} ${row?.step}`
     if (seen?.step !== step) seen = { step, sinceMs: clock.monotonicMs() }
@@ -107,7 +107,10 @@ async function checkSettings({ client, options }: MigrateOptions): Promise<void>
   const settings = await server.settingsOf(client)
   if (!settings) return
   if (settings.paxos !== 'v2')
-    throw failed('use Cassandra', `paxos_variant is ${settings.paxos}; ${server.PAXOS_REMEDY}`)
+    throw misconfigured(
+      'use Cassandra',
+      `paxos_variant is ${settings.paxos}; ${server.PAXOS_REMEDY}`,
+    )
   const copies =
     (await server.replicationOf(client, options.keyspace)) ?? server.wantedReplication(options)
   if (settings.commitlog === 'periodic' && Object.values(copies).every((n) => n <= 1))
@@ -122,7 +125,7 @@ async function makeKeyspace(given: MigrateOptions): Promise<void> {
   if (await server.replicationOf(client, options.keyspace)) return
   const few = server.tooFewNodes(server.wantedReplication(options), server.nodesOf(client))
   if (few !== undefined)
-    throw failed(
+    throw misconfigured(
       `create keyspace "${options.keyspace}"`,
       `it would have ${few}; ask for fewer copies, or add nodes`,
     )
@@ -148,7 +151,10 @@ async function define({ client, clock }: MigrateOptions, statement: string): Pro
       kind === 'denied'
         ? '; grant CREATE and ALTER to this role, or have it run by somebody who may'
         : ''
-    throw failed(`run\n${statement};\n`, `${found}${remedy}`, error)
+    const why = `${found}${remedy}`
+    throw kind === 'transient' || kind === 'full'
+      ? failed(`run\n${statement};\n`, why, error)
+      : misconfigured(`run\n${statement};\n`, why, error)
   }
   const giveUpMs = clock.monotonicMs() + AGREEMENT_MS
   while (!(await agreed(client))) {
@@ -169,4 +175,9 @@ function agreed(client: Client): Promise<boolean> {
 
 function failed(doing: string, why: string, cause?: unknown): VarveError {
   return new VarveError('UNAVAILABLE', `cannot ${doing}: ${why}`, { cause })
+}
+
+/** Only an operator can mend it. */
+function misconfigured(doing: string, why: string, cause?: unknown): VarveError {
+  return new VarveError('MISCONFIGURED', `cannot ${doing}: ${why}`, { cause })
 }

@@ -19,7 +19,7 @@ export interface StoredColumn {
 
 /**
  * Statements that bring what is there to what is declared, in order; more than is declared may be there.
- * @throws VarveError UNAVAILABLE when a column is there and differs: nothing can be added to mend it
+ * @throws VarveError MISCONFIGURED when a column is there and differs: nothing can be added to mend it
  */
 export function missingStatements(
   cql: Cql,
@@ -43,7 +43,7 @@ export function missingStatements(
       const found = column ? describeStored(column) : 'not there'
       if (found === wanted) return []
       throw new VarveError(
-        'UNAVAILABLE',
+        'MISCONFIGURED',
         `cannot use table "${spec.name}": its column "${name}" is ${found}, not ${wanted}; it was made by another program`,
       )
     })

@@ -23,6 +23,7 @@ import type {
   Version,
 } from '../../tables.ts'
 import { makeClient, profilesOf, timeoutsOf, whyNotConnected } from './connect.ts'
+import { endClient } from './control-connection.ts'
 import type { CassandraOptions, Profiles } from './connect.ts'
 import { Cql } from './cql.ts'
 import { Recent, StatementsOf, batchesOf } from './facts.ts'
@@ -62,7 +63,7 @@ export class CassandraTables implements Tables {
 
   /**
    * Connects, makes the keyspace and its tables where they are missing and permitted.
-   * @throws VarveError UNAVAILABLE with what is wrong and the remedy
+   * @throws VarveError UNAVAILABLE, MISCONFIGURED with what is wrong and the remedy
    */
   static async open(
     options: CassandraOptions,
@@ -73,10 +74,10 @@ export class CassandraTables implements Tables {
       try {
         await client.connect()
       } catch (error) {
-        const { found, remedy } = whyNotConnected(error, options)
+        const { found, remedy, mayPass } = whyNotConnected(error, options)
         const where = options.contactPoints.join(', ')
         throw new VarveError(
-          'UNAVAILABLE',
+          mayPass ? 'UNAVAILABLE' : 'MISCONFIGURED',
           `cannot connect to Cassandra at ${where}: ${found}; ${remedy}`,
           { cause: error },
         )
@@ -85,7 +86,7 @@ export class CassandraTables implements Tables {
       await migrate({ client, tables, options, specs, clock: systemClock, random: systemRandom })
       return tables
     } catch (error) {
-      await client.shutdown().catch(() => undefined)
+      await endClient(client)
       throw error
     }
   }
