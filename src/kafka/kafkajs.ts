@@ -240,10 +240,12 @@ function repairConnection(): void {
     )
     const left = within(2 * GRACE_MS, disconnect.call(this), () => this.failure('no end'))
     // Never rejects: the library calls it where nobody would hear.
-    this.leaving = left.catch(() => undefined).finally(() => {
-      clearTimeout(reject)
-      this.leaving = undefined
-    })
+    this.leaving = left
+      .catch(() => undefined)
+      .finally(() => {
+        clearTimeout(reject)
+        this.leaving = undefined
+      })
     return this.leaving
   }
   prototype.connect = function (this: Connection): Promise<unknown> {
