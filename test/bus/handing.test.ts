@@ -120,3 +120,22 @@ test('a call that threw is made again; what is handed over is what came first', 
   await end()
   expect(handing.positions().get(0)).toBe(1)
 })
+
+test('a call that was refused waits for resume, and is made then', async () => {
+  const { calls, end, handler } = held()
+  let holds = false
+  const handing = new Handing(handler, systemClock, () => holds)
+  handing.begin(3, 10)
+  handing.push(3, piece(11, 'a'))
+  await turns()
+  expect(calls).toEqual([])
+  handing.push(3, piece(12, 'b'))
+  await turns()
+  expect(calls).toEqual([])
+  holds = true
+  handing.resume()
+  await turns()
+  await end()
+  expect(calls.flat()).toEqual(['a', 'b'])
+  expect(handing.positions().get(3)).toBe(12)
+})

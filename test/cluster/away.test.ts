@@ -208,6 +208,21 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('away', 
     )
   })
 
+  test('Kafka is silent for a little less than its sessions last', async () => {
+    expect((await put('before-silence')).status).toBe(200)
+    kafka.pause()
+    try {
+      await sleep(9_000)
+    } finally {
+      kafka.resume()
+    }
+    await until(
+      'writes are taken',
+      READY_MS,
+      async () => (await put('after-silence')).status === 200,
+    )
+  })
+
   test('all that was acknowledged is there, once and whole, and the pipeline has done it', async () => {
     writes = false
     await writing

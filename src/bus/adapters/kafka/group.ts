@@ -152,6 +152,8 @@ export class GroupSubscription {
         beatMs = nowMs
         await this.#member.heartbeat()
         this.#confirmed(nowMs)
+        // Our own clock may have doubted the session before this answer; now it is ours again.
+        if (!signal.aborted) this.#handing.resume()
       } catch (error) {
         if (error instanceof PlaceLost) {
           if (error.kind === 'rebalance') await this.#handBack()

@@ -99,13 +99,14 @@ export class Handing {
     this.#start(partition)
   }
 
-  /** No call begins until `resume`. */
+  /** No call begins until `resume`; a call refused by `mayBegin` pauses as well. */
   pause(): void {
     this.#paused = true
     this.#hurry.abort()
   }
 
   resume(): void {
+    if (!this.#paused) return
     this.#paused = false
     this.#hurry = new AbortController()
     for (const partition of this.#lanes.keys())
