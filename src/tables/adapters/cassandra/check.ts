@@ -80,9 +80,11 @@ async function* examine(
   else if (!replication) yield await checkMayCreate(client, options)
   else yield { what: keyspace, state: 'ok', found: `copies: ${JSON.stringify(replication)}` }
   if (!replication) return
-  const version = await checkSchema(client, options)
+  const stored = await server.columnsOf(client, options.keyspace)
+  const isMade = stored.some(({ table_name }) => table_name === SCHEMA_VERSION.name)
+  const version = isMade ? await checkSchema(client, options) : NOT_MADE
   yield version
-  if (version.state === 'ok') yield* checkPermissions(client, options)
+  if (isMade && version.state !== 'failed') yield* checkPermissions(client, options)
 }
 
 function checkVersion(version: string): Check {
@@ -165,16 +167,15 @@ async function checkMayCreate(client: Client, options: CassandraOptions): Promis
   }
 }
 
+const NOT_MADE: Check = {
+  what: 'version of the schema',
+  state: 'warning',
+  found: 'there are no tables yet; the first start creates them',
+  remedy: 'nothing; or run schemas/cassandra/*.cql in their order',
+}
+
 async function checkSchema(client: Client, options: CassandraOptions): Promise<Check> {
-  const what = 'version of the schema'
-  const stored = await server.columnsOf(client, options.keyspace)
-  if (!stored.some(({ table_name }) => table_name === SCHEMA_VERSION.name))
-    return {
-      what,
-      state: 'warning',
-      found: 'there are no tables yet; the first start creates them',
-      remedy: 'nothing; or run schemas/cassandra/*.cql in their order',
-    }
+  const { what } = NOT_MADE
   const table = new Cql(options.keyspace).name(SCHEMA_VERSION.name)
   const query = `SELECT version, min_compatible FROM ${table} WHERE name = 'schema'`
   let row
