@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Kafka, KafkaConfig } from 'kafkajs'
 import { systemClock } from '../base/clock.ts'
+import { systemRandom } from '../base/random.ts'
 import { kafkajs, makeCluster } from './kafkajs.ts'
 import type { WireBroker, WireCluster } from './kafkajs.ts'
 import { KafkaError } from './error.ts'
@@ -35,7 +36,8 @@ export class KafkaConnection {
     this.options = options
     const { Kafka, logLevel } = kafkajs()
     this.#common = {
-      brokers: [...options.brokers],
+      // Whom a new client asks first: always the same one would mean always the one that hangs.
+      brokers: () => shuffled(options.brokers),
       clientId: options.clientId ?? 'varve',
       ssl: options.ssl,
       sasl: options.sasl,
@@ -103,6 +105,11 @@ export class KafkaConnection {
 /** What a client that keeps trying says again and again is worth one line in this time. */
 const SAME_AGAIN_MS = 60_000
 const said = new Map<string, number>()
+
+function shuffled<T>(all: readonly T[]): T[] {
+  const order = all.map((one) => ({ one, at: systemRandom.next() }))
+  return order.toSorted((a, b) => a.at - b.at).map(({ one }) => one)
+}
 
 function publish(entry: { namespace: string; label: string; log: { message: string } }): void {
   if (!logs.hasSubscribers) return

@@ -227,7 +227,14 @@ function repairConnection(): void {
   const { connect, disconnect, send } = prototype
   prototype.send = function (this: Connection, protocol): Promise<unknown> {
     const limitMs = Math.max(this.requestTimeout, protocol.requestTimeout ?? 0) + GRACE_MS
-    return within(limitMs, send.call(this, protocol), () => this.failure('no answer'))
+    const answer = within(limitMs, send.call(this, protocol), () => this.failure('no answer'))
+    // The library goes on to another broker when a connection fails, but not when one hangs: it prefers
+    // those that are connected, and keeps the one it asked first.
+    return answer.catch((error: Error) => {
+      if (error.name !== 'KafkaJSRequestTimeoutError') throw error
+      void this.disconnect()
+      throw this.failure('no answer in time')
+    })
   }
   prototype.failure = function (this: Connection, what: string): Error {
     return new KafkaJSConnectionError(`${what} from ${this.broker}`, { broker: this.broker })

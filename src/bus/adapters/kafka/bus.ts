@@ -31,7 +31,7 @@ export interface KafkaBusOptions {
 }
 
 /** Answers slower than this are none, where nobody said otherwise. */
-const REQUEST_MS = 10_000
+const REQUEST_MS = 5_000
 const CONNECT_MS = 4_000
 /** A publish waits so long for tails that were begun before it in this process. */
 const STANDING_MS = 5_000

@@ -3,6 +3,7 @@
 
 import { connect } from 'node:net'
 import type { Check } from '../../../base/check.ts'
+import { systemClock } from '../../../base/clock.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { createTopic, topicOffsets, topicSettings } from '../../../kafka/admin.ts'
 import { KafkaConnection } from '../../../kafka/connect.ts'
@@ -19,6 +20,8 @@ import { driftOf, newTopic } from './topic-settings.ts'
 
 const CONNECT_MS = 5_000
 const REQUEST_MS = 10_000
+const JOIN_TRIES = 5
+const JOIN_AGAIN_MS = 1_000
 
 export async function* checkKafka(
   options: Omit<KafkaBusOptions, 'clock'>,
@@ -231,7 +234,7 @@ async function checkGroup(
     rebalanceMs: 10_000,
   })
   try {
-    await member.join([], [])
+    await joined(member)
     return { what, state: 'ok', found: 'joined and left' }
   } catch (error) {
     return {
@@ -243,6 +246,19 @@ async function checkGroup(
   } finally {
     await member.leave()
   }
+}
+
+/** Just after a start brokers do not agree yet who looks after a group. */
+async function joined(member: GroupMember): Promise<void> {
+  for (let attempt = 1; ; attempt++)
+    try {
+      await member.join([], [])
+      return
+    } catch (error) {
+      const mayPass = error instanceof KafkaError && error.kind === 'lost'
+      if (!mayPass || attempt === JOIN_TRIES) throw error
+      await systemClock.sleep(JOIN_AGAIN_MS)
+    }
 }
 
 function allow(operation: string, topic: string): string {

@@ -33,7 +33,8 @@ export class Publisher {
   readonly #topic: string
   readonly #keeper: TopicKeeper
   readonly #clock: Clock
-  readonly #writer: KafkaWriter
+  readonly #newWriter: () => KafkaWriter
+  #writer: KafkaWriter
   readonly #trouble: Trouble
   readonly #closed = new AbortController()
   #waiting: Waiting[] = []
@@ -50,7 +51,8 @@ export class Publisher {
     this.#topic = options.topic
     this.#keeper = options.keeper
     this.#clock = options.clock
-    this.#writer = new KafkaWriter(options.connection, options.topic)
+    this.#newWriter = () => new KafkaWriter(options.connection, options.topic)
+    this.#writer = this.#newWriter()
     this.#trouble = new Trouble(`publishing to "${options.topic}"`, options)
   }
 
@@ -143,6 +145,11 @@ export class Publisher {
     const late = this.#clock.sleep(limitMs, stop).then(() => LATE)
     const result = await Promise.race([answer, late])
     enough.abort()
+    // A send that hangs would hold up all that come after it: they get a producer of their own.
+    if (result === LATE) {
+      void this.#writer.close().catch(() => undefined)
+      this.#writer = this.#newWriter()
+    }
     return result
   }
 }
