@@ -83,7 +83,7 @@ export class KafkaSink implements Sink {
 
   async close(): Promise<void> {
     await this.#writer.close()
-    await this.#connection.close()
+    this.#connection.close()
   }
 }
 

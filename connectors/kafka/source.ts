@@ -153,7 +153,7 @@ export class KafkaSource implements Source {
   }
 
   async close(): Promise<void> {
-    await this.#connection.close()
+    this.#connection.close()
   }
 }
 

@@ -27,54 +27,76 @@ export class KafkaError extends Error {
     this.kind = kind
   }
 
-  /** What kafkajs threw, in our words. */
+  /** What was thrown, as one of ours: `lost` unless it is already. */
   static from(what: string, error: unknown): KafkaError {
     if (error instanceof KafkaError) return error
-    const known = causes(error)
-      .map(kindOf)
-      .find((kind) => kind !== undefined)
-    const { message } = error as { message?: string }
-    return new KafkaError(known ?? 'lost', `${what}: ${message ?? String(error)}`, error)
+    const text = error instanceof Error ? error.message : String(error)
+    return new KafkaError('lost', `${what}: ${text}`, error)
   }
 }
 
-interface Thrown {
-  readonly type?: string
-  readonly name?: string
-  readonly cause?: unknown
-  readonly errors?: readonly unknown[]
+/** A broker's answer that is an error of the protocol. */
+export class Refused extends KafkaError {
+  /** The protocol's number, see CODE. */
+  readonly code: number
+
+  constructor(what: string, code: number, words?: string | null) {
+    const known = KNOWN[code]
+    const said = known?.words ?? `error ${code}`
+    super(known?.kind ?? 'lost', `${what}: ${words ? `${said}: ${words}` : said}`)
+    this.code = code
+  }
 }
 
-/** kafkajs wraps: what gave up names what it gave up on, an aggregate lists its parts. */
-function causes(error: unknown): Thrown[] {
-  if (typeof error !== 'object' || error === null) return []
-  const thrown = error as Thrown
-  return [thrown, ...causes(thrown.cause), ...(thrown.errors ?? []).flatMap(causes)]
+/** @throws Refused unless the code says there is none */
+export function accepted(what: string, code: number, words?: string | null): void {
+  if (code !== CODE.none) throw new Refused(what, code, words)
 }
 
-const KINDS: Readonly<Record<string, KafkaErrorKind>> = {
-  UNKNOWN_TOPIC_OR_PARTITION: 'missing',
-  INVALID_TOPIC_EXCEPTION: 'missing',
-  MESSAGE_TOO_LARGE: 'too-large',
-  RECORD_LIST_TOO_LARGE: 'too-large',
-  SASL_AUTHENTICATION_FAILED: 'denied',
-  UNSUPPORTED_SASL_MECHANISM: 'denied',
-  INVALID_REPLICATION_FACTOR: 'unsupported',
-  INVALID_CONFIG: 'unsupported',
-  POLICY_VIOLATION: 'unsupported',
-}
-
-function kindOf({ type = '', name = '' }: Thrown): KafkaErrorKind | undefined {
-  if (type.endsWith('_AUTHORIZATION_FAILED') || name.startsWith('KafkaJSSASL')) return 'denied'
-  return KINDS[type]
-}
-
-/** Error codes of the protocol that a partition's answer may carry. */
+/** Error codes of the protocol that decide what we do. */
 export const CODE = {
   none: 0,
   offsetOutOfRange: 1,
   unknownTopic: 3,
-  authorizationFailed: 29,
+  leaderNotAvailable: 5,
+  notLeader: 6,
+  notEnoughReplicas: 19,
+  illegalGeneration: 22,
+  unknownMember: 25,
+  rebalanceInProgress: 27,
+  topicDenied: 29,
+  topicExists: 36,
+  memberIdRequired: 79,
   unknownTopicId: 100,
   inconsistentTopicId: 103,
 } as const
+
+/** What an operator reads; codes that are not here are `lost` and pass. */
+const KNOWN: Readonly<Record<number, { readonly kind: KafkaErrorKind; readonly words: string }>> = {
+  3: { kind: 'missing', words: 'there is no such topic' },
+  5: { kind: 'lost', words: 'the partition has no leader now' },
+  6: { kind: 'lost', words: 'the broker no longer leads the partition' },
+  7: { kind: 'lost', words: 'the brokers did not agree in time' },
+  10: { kind: 'too-large', words: 'larger than the broker takes' },
+  14: { kind: 'lost', words: 'the coordinator is still loading' },
+  15: { kind: 'lost', words: 'there is no coordinator now' },
+  16: { kind: 'lost', words: 'the broker is no longer the coordinator' },
+  17: { kind: 'missing', words: 'the name of the topic is not valid' },
+  18: { kind: 'too-large', words: 'larger than the broker takes at once' },
+  19: { kind: 'lost', words: 'too few copies are in sync' },
+  20: { kind: 'lost', words: 'too few copies are in sync, after it was written' },
+  29: { kind: 'denied', words: 'not allowed to use the topic' },
+  30: { kind: 'denied', words: 'not allowed to use the group' },
+  31: { kind: 'denied', words: 'not allowed on the cluster' },
+  33: { kind: 'denied', words: 'the broker does not know this sasl.mechanism' },
+  34: { kind: 'denied', words: 'the broker asks for another order of login' },
+  35: { kind: 'unsupported', words: 'the broker does not know this version of a request' },
+  36: { kind: 'lost', words: 'there is such a topic already' },
+  38: { kind: 'unsupported', words: 'fewer brokers than copies' },
+  40: { kind: 'unsupported', words: 'a setting is not valid' },
+  41: { kind: 'lost', words: 'the broker is not the controller' },
+  44: { kind: 'unsupported', words: "against the cluster's policy" },
+  58: { kind: 'denied', words: 'authentication failed' },
+  100: { kind: 'recreated', words: 'there is no topic with this id' },
+  103: { kind: 'recreated', words: 'the topic has another id' },
+}

@@ -1,9 +1,9 @@
 // One fetch of records (Fetch v13): topics by id, so that a recreated topic is an error at once.
 
+import { accepted } from './error.ts'
 import type { AbortedTransaction } from './records.ts'
-import { KafkaError } from './error.ts'
-import type { WireBroker, WireProtocol } from './kafkajs.ts'
-import { ownRequest } from './own-request.ts'
+import { request } from './request.ts'
+import type { Request } from './request.ts'
 import type { WireReader } from './wire.ts'
 import { WireWriter } from './wire.ts'
 
@@ -30,32 +30,11 @@ export interface FetchLimits {
   readonly partBytes: number
 }
 
-const API = 1
-const VERSION = 13
 const READ_COMMITTED = 1
 
-/** @throws KafkaError lost, unsupported (brokers before 3.1) */
-export async function fetchParts(
-  broker: WireBroker,
-  parts: readonly FetchPart[],
-  limits: FetchLimits,
-): Promise<FetchAnswer[]> {
-  const highest = broker.versions[API]?.maxVersion ?? 0
-  if (highest < VERSION)
-    throw new KafkaError(
-      'unsupported',
-      'cannot read from this Kafka: brokers of 3.1 and later only',
-    )
-  try {
-    return await broker.connectionPool.send(fetchV13(parts, limits))
-  } catch (error) {
-    throw KafkaError.from('cannot fetch from Kafka', error)
-  }
-}
-
-function fetchV13(parts: readonly FetchPart[], limits: FetchLimits): WireProtocol<FetchAnswer[]> {
+export function fetchOf(parts: readonly FetchPart[], limits: FetchLimits): Request<FetchAnswer[]> {
   const topics = Map.groupBy(parts, (part) => part.topicId)
-  const writer = new WireWriter().noTags()
+  const writer = new WireWriter()
   writer.int32(-1).int32(limits.maxWaitMs).int32(1).int32(limits.maxBytes).int8(READ_COMMITTED)
   // No fetch session.
   writer.int32(0).int32(-1)
@@ -78,12 +57,11 @@ function fetchV13(parts: readonly FetchPart[], limits: FetchLimits): WireProtoco
     .compactArray([], () => {})
     .compactString('')
     .noTags()
-  return ownRequest('Fetch', API, VERSION, writer, readAnswers)
+  return request('Fetch', writer, readAnswers)
 }
 
 function readAnswers(reader: WireReader): FetchAnswer[] {
-  const errorCode = reader.int16()
-  if (errorCode !== 0) throw new KafkaError('lost', `cannot fetch from Kafka: error ${errorCode}`)
+  accepted('cannot fetch from Kafka', reader.int16())
   reader.int32()
   return reader
     .compactArray(() => {

@@ -8,9 +8,19 @@
 
 import { assignPartitions } from './assign.ts'
 import type { Claim } from './assign.ts'
-import type { KafkaConnection } from './connect.ts'
-import { KafkaError } from './error.ts'
-import type { GroupRequests } from './kafkajs.ts'
+import type { Brokers, KafkaConnection } from './connect.ts'
+import { CODE, KafkaError, Refused } from './error.ts'
+import {
+  findCoordinatorOf,
+  heartbeatOf,
+  joinGroupOf,
+  leaveGroupOf,
+  offsetCommitOf,
+  offsetFetchOf,
+  syncGroupOf,
+} from './groups.ts'
+import type { Joined, Place } from './groups.ts'
+import type { Request } from './request.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 export interface GroupOptions {
@@ -43,13 +53,17 @@ const PROTOCOL = 'varve-keeping'
 
 export class GroupMember {
   readonly #connection: KafkaConnection
+  /** Its own: a join waits for the other members. */
+  readonly #brokers: Brokers
   readonly #options: GroupOptions
-  #coordinator: GroupRequests | undefined
+  /** Address. */
+  #coordinator: string | undefined
   #memberId = ''
   #generation = -1
 
   constructor(connection: KafkaConnection, options: GroupOptions) {
     this.#connection = connection
+    this.#brokers = connection.brokers()
     this.#options = options
   }
 
@@ -59,95 +73,71 @@ export class GroupMember {
    * @throws PlaceLost, KafkaError lost, denied
    */
   async join(all: readonly number[], had: readonly number[]): Promise<readonly number[]> {
-    const { group, topic, sessionMs, rebalanceMs } = this.#options
-    const claim = { generation: this.#generation, partitions: had }
-    const joined = await this.#ask((coordinator) =>
-      coordinator.joinGroup({
-        groupId: group,
-        sessionTimeout: sessionMs,
-        rebalanceTimeout: rebalanceMs,
-        memberId: this.#memberId,
-        groupProtocols: [{ name: PROTOCOL, metadata: encodeClaim(topic, claim) }],
-      }),
-    )
-    this.#memberId = joined.memberId
-    this.#generation = joined.generationId
-    const leads = joined.leaderId === joined.memberId
-    const claims = joined.members.map(({ memberId, memberMetadata }) => ({
+    const { topic, rebalanceMs } = this.#options
+    const joined = await this.#join(encodeClaim(topic, { generation: this.#generation, had }))
+    this.#generation = joined.generation
+    const claims = joined.members.map(({ memberId, metadata }) => ({
       memberId,
-      ...decodeClaim(memberMetadata),
+      ...decodeClaim(metadata),
     }))
-    const assignment = leads ? assignPartitions(all, claims) : new Map<string, number[]>()
-    const { memberAssignment } = await this.#ask((coordinator) =>
-      coordinator.syncGroup({
-        groupId: group,
-        generationId: this.#generation,
-        memberId: this.#memberId,
-        groupAssignment: [...assignment].map(([memberId, partitions]) => ({
-          memberId,
-          memberAssignment: encodeAssignment(topic, partitions),
-        })),
-      }),
+    const assigned = joined.leads ? assignPartitions(all, claims) : new Map<string, number[]>()
+    const assignment = new Map(
+      [...assigned].map(([memberId, mine]) => [memberId, encodeAssignment(topic, mine)]),
     )
-    return decodeAssignment(memberAssignment)
+    const asked = syncGroupOf(this.#place(), PROTOCOL, assignment)
+    return decodeAssignment(await this.#ask(asked, rebalanceMs))
+  }
+
+  async #join(metadata: Buffer): Promise<Joined> {
+    const { group, sessionMs, rebalanceMs } = this.#options
+    const given = { group, sessionMs, rebalanceMs, protocol: PROTOCOL, metadata }
+    for (;;) {
+      const asked = joinGroupOf({ ...given, memberId: this.#memberId })
+      const joined = await this.#ask(asked, rebalanceMs)
+      this.#memberId = joined.memberId
+      if (!joined.again) return joined
+    }
   }
 
   /** @throws PlaceLost, KafkaError lost, denied */
   async heartbeat(): Promise<void> {
-    await this.#ask((coordinator) => coordinator.heartbeat(this.#place()))
+    await this.#ask(heartbeatOf(this.#place()))
   }
 
   /** What the group committed of these partitions, where it did. @throws KafkaError lost, denied */
   async committed(partitions: readonly number[]): Promise<Map<number, Committed>> {
     if (partitions.length === 0) return new Map()
     const { group, topic } = this.#options
-    const { responses } = await this.#ask((coordinator) =>
-      coordinator.offsetFetch({
-        groupId: group,
-        topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }],
-      }),
-    )
-    const known = (responses[0]?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0)
+    const all = await this.#ask(offsetFetchOf(group, topic, partitions))
     return new Map(
-      known.map(({ partition, offset, metadata }) => [
-        partition,
-        { topicId: metadata ?? '', offset: Number(offset) },
-      ]),
+      all
+        .filter(({ offset }) => offset >= 0)
+        .map(({ partition, offset, note }) => [partition, { topicId: note, offset }]),
     )
   }
 
   /** @throws PlaceLost, KafkaError lost, denied, missing */
   async commit(topicId: string, offsets: ReadonlyMap<number, number>): Promise<void> {
     if (offsets.size === 0) return
-    const partitions = [...offsets].map(([partition, offset]) => ({
-      partition,
-      offset: String(offset),
-      metadata: topicId,
-    }))
-    await this.#ask((coordinator) =>
-      coordinator.offsetCommit({
-        ...this.#place(),
-        topics: [{ topic: this.#options.topic, partitions }],
-      }),
-    )
+    await this.#ask(offsetCommitOf(this.#place(), this.#options.topic, offsets, topicId))
   }
 
   /** Gives the place back, so that nobody waits for us. Never fails. */
   async leave(): Promise<void> {
     if (this.#memberId === '') return
-    const { groupId, memberId } = this.#place()
+    const place = this.#place()
     this.#forget()
-    await this.#ask((coordinator) => coordinator.leaveGroup({ groupId, memberId })).catch(
-      () => undefined,
-    )
+    await this.#ask(leaveGroupOf(place)).catch(() => undefined)
   }
 
-  #place(): { groupId: string; groupGenerationId: number; memberId: string } {
-    return {
-      groupId: this.#options.group,
-      groupGenerationId: this.#generation,
-      memberId: this.#memberId,
-    }
+  /** What waits fails. */
+  close(): void {
+    this.#brokers.close()
+  }
+
+  #place(): Place {
+    const { group } = this.#options
+    return { group, generation: this.#generation, memberId: this.#memberId }
   }
 
   #forget(): void {
@@ -155,35 +145,34 @@ export class GroupMember {
     this.#generation = -1
   }
 
-  async #ask<T>(request: (coordinator: GroupRequests) => Promise<T>): Promise<T> {
+  /** @param waitMs how long the coordinator may wait for others before it answers */
+  async #ask<T>(request: Request<T>, waitMs = 0): Promise<T> {
+    const { group } = this.#options
     try {
-      this.#coordinator ??= await this.#find()
-      return await request(this.#coordinator)
+      this.#coordinator ??= await this.#connection.ask(findCoordinatorOf(group))
+      const limitMs = waitMs + this.#connection.requestTimeoutMs
+      return await this.#brokers.ask(this.#coordinator, request, limitMs)
     } catch (error) {
-      const { type } = error as { type?: string }
-      if (type === 'REBALANCE_IN_PROGRESS') throw new PlaceLost('rebalance')
-      if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION') {
+      const code = error instanceof Refused ? error.code : undefined
+      if (code === CODE.rebalanceInProgress) throw new PlaceLost('rebalance')
+      if (code === CODE.unknownMember || code === CODE.illegalGeneration) {
         this.#forget()
         throw new PlaceLost('evicted')
       }
       this.#coordinator = undefined
-      throw KafkaError.from(`cannot take part in group "${this.#options.group}"`, error)
+      throw KafkaError.from(`cannot take part in group "${group}"`, error)
     }
-  }
-
-  async #find(): Promise<GroupRequests> {
-    const cluster = await this.#connection.cluster()
-    // The coordinator is found among the brokers that metadata named last.
-    await cluster.refreshMetadata()
-    return cluster.findGroupCoordinator({ groupId: this.#options.group })
   }
 }
 
 // Kafka's own forms of a subscription and an assignment (version 0), so that its tools can show the
 // group; the claim stands where they leave room for a member's own words.
 
-function encodeClaim(topic: string, claim: Omit<Claim, 'memberId'>): Buffer {
-  const own = Buffer.from(JSON.stringify([claim.generation, ...claim.partitions]))
+function encodeClaim(
+  topic: string,
+  claim: { readonly generation: number; readonly had: readonly number[] },
+): Buffer {
+  const own = Buffer.from(JSON.stringify([claim.generation, ...claim.had]))
   return new WireWriter().int16(0).int32(1).string(topic).int32(own.length).raw(own).bytes()
 }
 

@@ -7,11 +7,10 @@
 import { Signal } from '../base/async.ts'
 import { systemClock } from '../base/clock.ts'
 import { topicOffsets } from './admin.ts'
-import type { KafkaConnection } from './connect.ts'
+import type { Brokers, KafkaConnection } from './connect.ts'
 import { CODE, KafkaError } from './error.ts'
-import { fetchParts } from './fetch.ts'
+import { fetchOf } from './fetch.ts'
 import type { FetchAnswer } from './fetch.ts'
-import type { WireBroker, WireCluster } from './kafkajs.ts'
 import { decodeBatches } from './records.ts'
 import type { KafkaRecord } from './records.ts'
 
@@ -94,8 +93,6 @@ export async function* readPartitions(
   signal: AbortSignal,
   options: ReadOptions = {},
 ): AsyncGenerator<ReadBatch> {
-  const cluster = await connection.cluster()
-  await cluster.addMultipleTargetTopics([...new Set(from.map((part) => part.topic))])
   const buffer = new Buffered(options.bufferBytes ?? 32 * 1024 * 1024)
   const stop = new AbortController()
   const end = (): void => {
@@ -103,7 +100,8 @@ export async function* readPartitions(
     buffer.wake()
   }
   signal.addEventListener('abort', end)
-  const reader = new Reader(connection, cluster, from, buffer, stop.signal, options)
+  const brokers = connection.brokers()
+  const reader = new Reader(connection, brokers, from, buffer, stop.signal, options)
   const running = reader.run().catch((error: unknown) => buffer.fail(error))
   try {
     while (!signal.aborted) {
@@ -114,6 +112,7 @@ export async function* readPartitions(
   } finally {
     signal.removeEventListener('abort', end)
     end()
+    brokers.close()
     await running
   }
 }
@@ -127,26 +126,28 @@ interface Held {
 
 class Reader {
   readonly #connection: KafkaConnection
-  readonly #cluster: WireCluster
+  readonly #brokers: Brokers
   readonly #buffer: Buffered
   readonly #signal: AbortSignal
   readonly #options: ReadOptions
   /** Position by part; only its leader's loop touches it. */
   readonly #parts: Map<string, Held>
+  /** By topic and partition. */
+  #leaders: ReadonlyMap<string, number> = new Map()
   #tries = 0
   /** How much heavier records are decoded than on the wire, lately; compression makes it large. */
   #weightRatio = 32
 
   constructor(
     connection: KafkaConnection,
-    cluster: WireCluster,
+    brokers: Brokers,
     from: readonly ReadFrom[],
     buffer: Buffered,
     signal: AbortSignal,
     options: ReadOptions,
   ) {
     this.#connection = connection
-    this.#cluster = cluster
+    this.#brokers = brokers
     this.#buffer = buffer
     this.#signal = signal
     this.#options = options
@@ -156,59 +157,74 @@ class Reader {
   /** Fetches round after round; leaders may change between rounds, so each asks again who leads. */
   async run(): Promise<void> {
     while (!this.#signal.aborted) {
+      await this.#askWhoLeads()
       const byLeader = Map.groupBy(this.#parts.values(), ({ part }) => this.#leader(part))
-      const stale = byLeader.has(-1)
-      byLeader.delete(-1)
+      const stale = byLeader.delete(-1)
       const round = { over: false }
       await Promise.all([...byLeader].map(([leader, parts]) => this.#rounds(round, leader, parts)))
       if (this.#signal.aborted) return
       // A loop ended because something moved (or there was no leader at all).
-      await this.#refresh(stale ? 'a partition has no leader' : 'a leader moved')
+      if (++this.#tries > TRIES) {
+        const why = stale ? 'a partition has no leader' : 'a leader moved'
+        throw new KafkaError('lost', `cannot read from Kafka: ${why}`)
+      }
+      await systemClock.sleep(TRY_AFTER_MS, this.#signal)
     }
   }
 
-  #leader(part: ReadFrom): number {
-    const known = this.#cluster.findTopicPartitionMetadata(part.topic)
-    return known.find((one) => one.partitionId === part.partition)?.leader ?? -1
+  #leader({ topic, partition }: ReadFrom): number {
+    return this.#leaders.get(`${topic}/${partition}`) ?? -1
+  }
+
+  async #askWhoLeads(): Promise<void> {
+    const names = [...new Set([...this.#parts.values()].map(({ part }) => part.topic))]
+    const { topics } = await this.#connection.metadata(names)
+    const leaders = new Map<string, number>()
+    for (const topic of topics.values()) {
+      if (topic instanceof KafkaError) {
+        // A topic may be unknown for a moment, to a broker that lags.
+        if (topic.kind === 'lost' || (topic.kind === 'missing' && this.#tries < MISSES)) continue
+        throw topic
+      }
+      for (const { partition, leader } of topic.partitions)
+        leaders.set(`${topic.name}/${partition}`, leader)
+    }
+    this.#leaders = leaders
   }
 
   /** Fetches from one broker until some broker's answer asks for fresh metadata. */
   async #rounds(round: { over: boolean }, leader: number, parts: readonly Held[]): Promise<void> {
     let rotate = 0
     while (!this.#signal.aborted && !round.over) {
+      // The broker fills its answer from the front: take turns at being first.
+      rotate = (rotate + 1) % parts.length
+      const turn = [...parts.slice(rotate), ...parts.slice(0, rotate)].filter(({ part }) =>
+        this.#wanted(part),
+      )
+      if (turn.length === 0) {
+        await systemClock.sleep(UNWANTED_WAIT_MS, this.#signal)
+        continue
+      }
       let answers: FetchAnswer[]
-      let broker: WireBroker | undefined
       try {
-        broker = await this.#cluster.findBroker({ nodeId: leader })
-        // The broker fills its answer from the front: take turns at being first.
-        rotate = (rotate + 1) % parts.length
-        const turn = [...parts.slice(rotate), ...parts.slice(0, rotate)].filter(({ part }) =>
-          this.#wanted(part),
-        )
-        const left = turn.length < parts.length
-        if (turn.length === 0) {
-          await systemClock.sleep(UNWANTED_WAIT_MS, this.#signal)
-          continue
-        }
-        answers = await fetchParts(
-          broker,
-          turn.map(({ part, next }) => ({ ...part, offset: next })),
-          {
-            maxWaitMs: left ? UNWANTED_WAIT_MS : (this.#options.maxWaitMs ?? MAX_WAIT_MS),
-            maxBytes: FETCH_BYTES,
-            partBytes: this.#partBytes(),
-          },
-        )
+        answers = await this.#fetch(leader, turn, turn.length < parts.length)
         this.#options.onAnswer?.()
       } catch (error) {
         round.over = true
         if (error instanceof KafkaError && error.kind !== 'lost') throw error
-        if (broker?.isConnected()) await broker.disconnect().catch(() => undefined)
         return
       }
       for (const answer of answers) if (!(await this.#accept(answer))) round.over = true
       await this.#buffer.room(this.#signal)
     }
+  }
+
+  #fetch(leader: number, turn: readonly Held[], some: boolean): Promise<FetchAnswer[]> {
+    const maxWaitMs = some ? UNWANTED_WAIT_MS : (this.#options.maxWaitMs ?? MAX_WAIT_MS)
+    const parts = turn.map(({ part, next }) => ({ ...part, offset: next }))
+    const limits = { maxWaitMs, maxBytes: FETCH_BYTES, partBytes: this.#partBytes() }
+    const limitMs = maxWaitMs + this.#connection.requestTimeoutMs
+    return this.#brokers.ask(leader, fetchOf(parts, limits), limitMs)
   }
 
   #wanted(part: ReadFrom): boolean {
@@ -235,7 +251,7 @@ class Reader {
             `cannot read topic "${part.topic}": the topic with id ${part.topicId} is no longer there`,
           )
         return false
-      case CODE.authorizationFailed:
+      case CODE.topicDenied:
         throw new KafkaError('denied', `cannot read topic "${part.topic}": not allowed`)
       default:
         return false
@@ -269,17 +285,6 @@ class Reader {
     const ranges = await topicOffsets(this.#connection, part.topic)
     const range = ranges.find(({ partition }) => partition === part.partition)
     return new OutOfRange(part, range?.start ?? 0, range?.end ?? 0)
-  }
-
-  async #refresh(why: string): Promise<void> {
-    if (++this.#tries > TRIES) throw new KafkaError('lost', `cannot read from Kafka: ${why}`)
-    await systemClock.sleep(TRY_AFTER_MS, this.#signal)
-    try {
-      await this.#cluster.refreshMetadata()
-    } catch (error) {
-      const known = KafkaError.from('cannot ask Kafka who leads', error)
-      if (known.kind !== 'lost') throw known
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Reading and writing the flexible encodings of the Kafka protocol, as far as our requests need them.
+// Reading and writing the encodings of the Kafka protocol, as far as our requests need them.
 
 export class WireReader {
   readonly bytes: Buffer
@@ -63,8 +63,7 @@ export class WireReader {
   }
 
   compactString(): string | null {
-    const size = this.uvarint() - 1
-    return size < 0 ? null : this.take(size).toString()
+    return this.compactBytes()?.toString() ?? null
   }
 
   compactBytes(): Buffer | null {
@@ -74,6 +73,14 @@ export class WireReader {
 
   compactArray<T>(item: () => T): T[] {
     const size = this.uvarint() - 1
+    const items: T[] = []
+    for (let i = 0; i < size; i++) items.push(item())
+    return items
+  }
+
+  /** The encoding of the older versions: a count of 32 bits. */
+  array<T>(item: () => T): T[] {
+    const size = this.int32()
     const items: T[] = []
     for (let i = 0; i < size; i++) items.push(item())
     return items
@@ -136,6 +143,19 @@ export class WireWriter {
     return this
   }
 
+  /** Zigzag. */
+  varint(value: number): this {
+    let rest = value < 0 ? -2 * value - 1 : 2 * value
+    while (rest >= 0x80) {
+      const at = this.#room(1)
+      this.#buffer[at] = (rest % 128) | 0x80
+      rest = Math.floor(rest / 128)
+    }
+    const last = this.#room(1)
+    this.#buffer[last] = rest
+    return this
+  }
+
   uuid(hex: string): this {
     return this.raw(Buffer.from(hex, 'hex'))
   }
@@ -147,9 +167,11 @@ export class WireWriter {
   }
 
   compactString(text: string | null): this {
-    if (text === null) return this.uvarint(0)
-    const bytes = Buffer.from(text)
-    return this.uvarint(bytes.length + 1).raw(bytes)
+    return this.compactBytes(text === null ? null : Buffer.from(text))
+  }
+
+  compactBytes(bytes: Uint8Array | null): this {
+    return bytes === null ? this.uvarint(0) : this.uvarint(bytes.length + 1).raw(bytes)
   }
 
   compactArray<T>(items: readonly T[], write: (item: T) => void): this {
@@ -162,9 +184,9 @@ export class WireWriter {
     return this.uvarint(0)
   }
 
-  raw(bytes: Buffer): this {
+  raw(bytes: Uint8Array): this {
     const at = this.#room(bytes.length)
-    bytes.copy(this.#buffer, at)
+    this.#buffer.set(bytes, at)
     return this
   }
 

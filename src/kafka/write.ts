@@ -1,41 +1,44 @@
-// Writes records in order, one send in flight. The client library loses and doubles records when
-// sends overlap, when it chooses partitions itself, and when one send is very large; so none of that.
+// Writes records in order, one send in flight, to partitions the caller chose.
 
-import type { Producer } from 'kafkajs'
-import type { KafkaConnection } from './connect.ts'
-import { KafkaError } from './error.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Brokers, KafkaConnection } from './connect.ts'
+import { describeTopics } from './admin.ts'
+import { CODE, KafkaError, Refused } from './error.ts'
+import { encodeBatch, produceOf } from './produce.ts'
+import type { PartitionAnswer, WriteRecord } from './produce.ts'
 
-export interface WriteRecord {
-  readonly partition: number
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly headers?: Readonly<Record<string, string>>
-}
+export type { WriteRecord } from './produce.ts'
 
 /** Offsets of what was written, [from, to), by partition. */
 export type Written = Readonly<Record<string, { readonly from: string; readonly to: string }>>
 
 export const SEND_RECORDS = 2_000
 export const SEND_BYTES = 900_000
-/** The protocol's number of the codec that kafkajs.ts registers. */
-const ZSTD = 4
 /** What a record weighs beside its bytes. */
 const RECORD_OVERHEAD = 64
+/** A partition that was surely not written, because its leader moved, is tried again so often. */
+const TRIES = 5
+const TRY_AFTER_MS = 100
+/** A broker that gives up by itself is waited for a little longer. */
+const GRACE_MS = 1_000
 
 export class KafkaWriter {
   readonly #connection: KafkaConnection
   readonly #topic: string
-  #producer: Producer | undefined
+  readonly #brokers: Brokers
+  /** By partition; undefined: to be asked for. */
+  #leaders: ReadonlyMap<number, number> | undefined
   #tail: Promise<unknown> = Promise.resolve()
 
   constructor(connection: KafkaConnection, topic: string) {
     this.#connection = connection
     this.#topic = topic
+    this.#brokers = connection.brokers()
   }
 
   /**
    * In order, acknowledged by all in-sync replicas. After an error some may be there: `indefinite`
-   * for those the broker did not answer for, and the producer is a new one next time.
+   * for those the broker did not answer for.
    * @throws KafkaError indefinite, too-large, missing, denied
    */
   send(records: readonly WriteRecord[]): Promise<Written> {
@@ -54,80 +57,82 @@ export class KafkaWriter {
   }
 
   async #sendOne(records: readonly WriteRecord[]): Promise<Written> {
+    const byPartition = Map.groupBy(records, ({ partition }) => partition)
+    const nowMs = systemClock.nowMs()
+    const batches = new Map(
+      [...byPartition].map(([partition, own]) => [partition, encodeBatch(own, nowMs)]),
+    )
+    const written: Record<string, { from: string; to: string }> = {}
     try {
-      const producer = await this.#connected()
-      const counts = Map.groupBy(records, (record) => record.partition)
-      const answers = await producer.send({
-        topic: this.#topic,
-        acks: -1,
-        compression: ZSTD,
-        messages: records.map(toMessage),
-      })
-      return Object.fromEntries(
-        answers.map(({ partition, baseOffset }) => {
-          const count = BigInt(counts.get(partition)?.length ?? 0)
-          const to = String(BigInt(baseOffset ?? '0') + count)
-          return [String(partition), { from: baseOffset ?? '0', to }]
-        }),
-      )
+      for (let attempt = 0; batches.size > 0; attempt++) {
+        if (attempt > 0) await systemClock.sleep(TRY_AFTER_MS * attempt)
+        for (const { partition, code, offset, words } of await this.#produce(batches)) {
+          if (code !== CODE.none) {
+            this.#leaders = undefined
+            if (NOT_WRITTEN.has(code) && attempt < TRIES) continue
+            throw new Refused(`cannot write to topic "${this.#topic}"`, code, words)
+          }
+          batches.delete(partition)
+          const to = offset + (byPartition.get(partition)?.length ?? 0)
+          written[partition] = { from: String(offset), to: String(to) }
+        }
+      }
+      return written
     } catch (error) {
-      // Not waited for: it may hold on to a request that nobody answers.
-      void this.#discard()
+      this.#leaders = undefined
       const known = KafkaError.from(`cannot write to topic "${this.#topic}"`, error)
       throw known.kind === 'lost' ? new KafkaError('indefinite', known.message, error) : known
     }
   }
 
-  async #connected(): Promise<Producer> {
-    if (this.#producer) return this.#producer
-    const producer = this.#connection.client.producer({
-      allowAutoTopicCreation: false,
-      idempotent: false,
-      maxInFlightRequests: 1,
-      createPartitioner: () => explicitPartition,
-      // A retry inside the library could double records behind our back: at most the connection's.
-      retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1_000 },
+  /** Each batch to the one who leads its partition. */
+  async #produce(batches: ReadonlyMap<number, Buffer>): Promise<PartitionAnswer[]> {
+    this.#leaders ??= await this.#lookUp()
+    const leaders = this.#leaders
+    const byLeader = Map.groupBy(batches, ([partition]) => leaders.get(partition) ?? -1)
+    const limitMs = this.#connection.requestTimeoutMs
+    const answers = await Promise.allSettled(
+      [...byLeader].map(async ([leader, own]) => {
+        if (leader === -1) return own.map(([partition]) => noLeader(partition))
+        const asked = produceOf(this.#topic, new Map(own), limitMs)
+        return this.#brokers.ask(leader, asked, limitMs + GRACE_MS)
+      }),
+    )
+    // Only once all have answered: one send is in flight.
+    return answers.flatMap((answer) => {
+      if (answer.status === 'rejected') throw answer.reason
+      return answer.value
     })
-    await producer.connect()
-    this.#producer = producer
-    return producer
   }
 
-  async #discard(): Promise<void> {
-    const producer = this.#producer
-    this.#producer = undefined
-    await producer?.disconnect().catch(() => undefined)
+  async #lookUp(): Promise<ReadonlyMap<number, number>> {
+    const [topic] = await describeTopics(this.#connection, [this.#topic])
+    return new Map(topic?.partitions.map(({ partition, leader }) => [partition, leader]))
+  }
+
+  /** What is in flight fails; later sends begin on new connections. */
+  abandon(): void {
+    this.#leaders = undefined
+    this.#brokers.reset()
   }
 
   /** After what was sent is answered. */
   async close(): Promise<void> {
     await this.#tail
-    await this.#discard()
+    this.#brokers.close()
   }
 }
 
-function explicitPartition({ message }: { message: { partition?: number } }): number {
-  if (message.partition === undefined) throw new KafkaError('lost', 'a record without a partition')
-  return message.partition
-}
+/** The broker took nothing of it, and another one may. */
+const NOT_WRITTEN: ReadonlySet<number> = new Set([
+  CODE.unknownTopic,
+  CODE.leaderNotAvailable,
+  CODE.notLeader,
+  CODE.notEnoughReplicas,
+])
 
-function toMessage(record: WriteRecord): {
-  partition: number
-  key: Buffer | null
-  value: Buffer | null
-  headers: Record<string, string>
-} {
-  return {
-    partition: record.partition,
-    key: record.key === null ? null : asBuffer(record.key),
-    value: record.value === null ? null : asBuffer(record.value),
-    headers: { ...record.headers },
-  }
-}
-
-/** The same bytes, not copied. */
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function noLeader(partition: number): PartitionAnswer {
+  return { partition, code: CODE.leaderNotAvailable, offset: -1, words: null }
 }
 
 /** Runs of at most SEND_RECORDS and SEND_BYTES; a larger record goes alone. */

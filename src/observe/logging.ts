@@ -60,12 +60,8 @@ function channels(): Readonly<Record<string, Tell>> {
       fields: { error },
       seldomBy: error instanceof Error ? error.message : error,
     }),
-    // The client's own words about what it tries again; what comes of it, callers say.
-    'varve:kafka': ({ level, text, ...fields }) => ({
-      level: 'debug',
-      text: `kafka: ${String(text)}`,
-      fields: { ...fields, kafkajs: level },
-    }),
+    // A connection that failed; what comes of it, callers say.
+    'varve:kafka': ({ text }) => ({ level: 'debug', text: `kafka: ${String(text)}`, fields: {} }),
     'varve:bus:lost': bus.away,
     'varve:bus:back': bus.back,
     'varve:bus:anomaly': seldom('warn', 'bus anomaly handled', 'what'),

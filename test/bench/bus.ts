@@ -3,7 +3,7 @@
 import { systemClock } from '../../src/base/clock.ts'
 import { KafkaBus } from '../../src/bus/adapters/kafka/bus.ts'
 import type { BusMessage } from '../../src/bus/bus.ts'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
+import { kafkajsAt } from '../services/kafkajs.ts'
 import { shared, stopShared } from '../services/shared.ts'
 import { median, metric } from './bench.ts'
 import type { Bench, Metric } from './bench.ts'
@@ -72,18 +72,16 @@ async function round(way: Way, singles: number, batches: number): Promise<Figure
   }
 }
 
-async function bare(
-  connection: KafkaConnection,
-  topic: string,
-): Promise<Way & { close(): Promise<void> }> {
-  const producer = connection.client.producer({
+async function bare(address: string, topic: string): Promise<Way & { close(): Promise<void> }> {
+  const client = kafkajsAt(address)
+  const producer = client.producer({
     maxInFlightRequests: 1,
     createPartitioner:
       () =>
       ({ message }) =>
         message.partition ?? 0,
   })
-  const consumer = connection.client.consumer({ groupId: `${topic}.bare`, maxWaitTimeInMs: 250 })
+  const consumer = client.consumer({ groupId: `${topic}.bare`, maxWaitTimeInMs: 250 })
   await Promise.all([producer.connect(), consumer.connect()])
   await consumer.subscribe({ topic, fromBeginning: true })
   const way: Way & { close(): Promise<void> } = {
@@ -149,8 +147,7 @@ export const bench: Bench = {
       for (const _ of messages) ours.heard?.()
       return Promise.resolve()
     })
-    const connection = new KafkaConnection({ brokers: [address] })
-    const peer = await bare(connection, `${topicPrefix}.b`)
+    const peer = await bare(address, `${topicPrefix}.b`)
     await Promise.all([standing(ours), standing(peer)])
     const [singles, batches] = small ? [100, 20] : [500, 100]
     // Warm, then turn about, so that both meet the same machine.

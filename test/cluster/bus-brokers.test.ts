@@ -104,8 +104,20 @@ describe.skipIf(!kafkaAvailable)('bus on three brokers', () => {
     await Promise.all(ears.subscriptions.map((each) => each.close()))
   })
 
-  // The bus goes on, but a tail or a group may wait for the frozen broker until it is back.
-  test.todo('one frozen with its connections open: the others take over')
+  test('one frozen with its connections open, each in turn: the others take over', async () => {
+    const ears = listen('frozen')
+    await standing(ears)
+    for (const broker of [0, 1, 2]) {
+      server.pause(broker)
+      try {
+        await heard(ears, await round(`without ${broker}`))
+      } finally {
+        server.resume(broker)
+      }
+      await heard(ears, await round(`again ${broker}`))
+    }
+    await Promise.all(ears.subscriptions.map((each) => each.close()))
+  })
 
   test('all killed: publishing fails in time, one line is said, and all goes on by itself', async () => {
     const said: string[] = []

@@ -10,12 +10,12 @@ import { systemClock } from '../../src/base/clock.ts'
 import { KafkaBus } from '../../src/bus/adapters/kafka/bus.ts'
 import { checkKafka } from '../../src/bus/adapters/kafka/check.ts'
 import type { TopicSpec } from '../../src/bus/topics.ts'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
 import type { KafkaOptions } from '../../src/kafka/connect.ts'
 import { fromJavaSettings } from '../../src/kafka/java-settings.ts'
 import { parseProperties } from '../../src/kafka/properties.ts'
 import { cli } from '../e2e/product.ts'
 import { KafkaServer, kafkaAvailable } from '../services/kafka.ts'
+import { kafkajsAt } from '../services/kafkajs.ts'
 import { missingTools } from '../services/need.ts'
 
 const SPEC: TopicSpec = {
@@ -152,8 +152,7 @@ sasl.jaas.config=${LOGIN}.scram.ScramLoginModule required username="admin" passw
 
       // May read, see the settings and take part, but not write.
       await works({ brokers: [server.address] }, 'limited')
-      const connection = new KafkaConnection({ brokers: [server.address] })
-      const admin = connection.client.admin()
+      const admin = kafkajsAt(server.address).admin()
       await admin.connect()
       const TOPIC = 2
       const GROUP = 3

@@ -11,9 +11,9 @@ import { KafkaBus } from '../../src/bus/adapters/kafka/bus.ts'
 import { checkKafka } from '../../src/bus/adapters/kafka/check.ts'
 import type { BusMessage } from '../../src/bus/bus.ts'
 import type { TopicSpec } from '../../src/bus/topics.ts'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
 import { busContract } from '../contract/bus.ts'
 import { kafkaAvailable } from '../services/kafka.ts'
+import { withAdmin } from '../services/kafkajs.ts'
 import { shared } from '../services/shared.ts'
 
 const prefix = `bus${process.pid}x${Date.now()}`
@@ -64,28 +64,15 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
 
   describe('beyond the port', () => {
     let bus: KafkaBus
-    let connection: KafkaConnection
+    let kafka: string
     beforeAll(async () => {
       const given = await options()
       bus = await KafkaBus.open(given)
-      connection = new KafkaConnection(given.connection)
+      kafka = given.connection.brokers.join(',')
     })
     afterAll(async () => {
       await bus.close()
-      await connection.close()
     })
-
-    async function admin<T>(
-      work: (admin: ReturnType<KafkaConnection['client']['admin']>) => Promise<T>,
-    ): Promise<T> {
-      const client = connection.client.admin()
-      await client.connect()
-      try {
-        return await work(client)
-      } finally {
-        await client.disconnect()
-      }
-    }
 
     /** Texts that come to a tail, which stands on return. */
     async function listen(topic: string, into: (messages: readonly BusMessage[]) => void) {
@@ -222,7 +209,9 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
       await until(() => tailed.length >= 20 && grouped.length >= 20)
       // Long enough for the positions to be committed: they are behind the end of the new topic.
       await systemClock.sleep(1_500)
-      await admin((client) => client.deleteTopics({ topics: [`${prefix}${topic.slice(5)}`] }))
+      await withAdmin(kafka, (client) =>
+        client.deleteTopics({ topics: [`${prefix}${topic.slice(5)}`] }),
+      )
       // Nobody makes it again but the bus.
       for (let i = 0; i < 8; i++)
         await bus.publish(topic, [message(i % 4, `new ${i}`)]).catch(() => undefined)
@@ -244,7 +233,7 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
       const topic = newTopic()
       const name = `${prefix}${topic.slice(5)}`
       for (let i = 0; i < 6; i++) await bus.publish(topic, [message(0, `m${i}`)])
-      await admin(async (client) => {
+      await withAdmin(kafka, async (client) => {
         await client.setOffsets({
           groupId: `${prefix}.g.${topic.slice(6)}`,
           topic: name,
@@ -268,7 +257,7 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
 
     test('topics kept in another way are refused, with the remedy', async () => {
       const own = `${prefix}w`
-      await admin((client) =>
+      await withAdmin(kafka, (client) =>
         client.createTopics({
           topics: [
             { topic: `${own}.a`, numPartitions: 3 },
@@ -310,7 +299,7 @@ describe.skipIf(!kafkaAvailable)('bus on kafka', () => {
       )
       const ok = await Array.fromAsync(checkKafka({ ...given, replication: 1 }, systemClock))
       expect(ok.filter(({ state }) => state === 'failed')).toEqual([])
-      expect(await admin((client) => client.listTopics())).not.toContain(`${prefix}r.t0`)
+      expect(await withAdmin(kafka, (client) => client.listTopics())).not.toContain(`${prefix}r.t0`)
     })
 
     test('nobody listens: said at once, by address', async () => {

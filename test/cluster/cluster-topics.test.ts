@@ -126,7 +126,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('topics 
     give.abort()
     await following
     const idsAfter = await idsOf()
-    await connection.close()
+    connection.close()
     for (const [i, id] of idsAfter.entries()) expect(id).not.toBe(idsBefore[i])
     expect(cluster.members.flatMap(({ ends }) => ends)).toEqual([])
   })

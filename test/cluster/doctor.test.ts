@@ -1,17 +1,17 @@
 // What stands between a server and what it needs, as whoever runs it sees it: real processes of the
 // command line, real servers, one thing wrong at a time.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Check } from '../../src/base/check.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { parseOptions } from '../../src/config/parse.ts'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
 import { examine } from '../../src/main/examine.ts'
 import { CassandraTables } from '../../src/tables/adapters/cassandra/tables.ts'
 import { cli } from '../e2e/product.ts'
 import type { Ran } from '../e2e/product.ts'
 import { cassandraAvailable } from '../services/cassandra.ts'
 import { kafkaAvailable } from '../services/kafka.ts'
+import { withAdmin } from '../services/kafkajs.ts'
 import { freePort } from '../services/process.ts'
 import { registryAvailable } from '../services/registry.ts'
 import { createBucket, s3Available, s3Keys } from '../services/s3.ts'
@@ -91,8 +91,6 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 }
 
 describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('doctor', () => {
-  let connection: KafkaConnection
-
   beforeAll(async () => {
     const [kafka, cassandra, s3] = await Promise.all([
       shared('kafka'),
@@ -100,7 +98,6 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('doctor'
       shared('s3'),
     ])
     await createBucket(s3, NAME)
-    connection = new KafkaConnection({ brokers: [kafka] })
     nobody = `127.0.0.1:${await freePort()}`
     env = {
       VARVE_KAFKA: kafka,
@@ -120,7 +117,6 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('doctor'
     const keyspace = { contactPoints: [cassandra], datacenter: 'datacenter1', keyspace: NAME }
     await (await CassandraTables.open(keyspace, [])).close()
   })
-  afterAll(() => connection?.close())
 
   test('all is well: every line says so', async () => {
     const ran = await doctor({})
@@ -188,12 +184,11 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('doctor'
 
   test('a topic somebody else made, with settings that would lose messages', async () => {
     const prefix = `${NAME}-topics`
-    const admin = connection.client.admin()
-    await admin.connect()
     const kept = [{ name: 'retention.ms', value: '60000' }]
     const topic = `${prefix}.log.v1`
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries: kept }] })
-    await admin.disconnect()
+    await withAdmin(env['VARVE_KAFKA'] ?? '', (admin) =>
+      admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries: kept }] }),
+    )
     const ran = await doctor({ VARVE_TOPIC_PREFIX: prefix })
     expect(ran.code).toBe(UNAVAILABLE)
     const said = failures(ran.stdout).join('\n')

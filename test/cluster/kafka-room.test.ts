@@ -11,6 +11,7 @@ import type { ReadBatch } from '../../src/kafka/read.ts'
 import { KafkaWriter } from '../../src/kafka/write.ts'
 import { context, readSome, sinkSuite, sourceSuite } from '../connector/kit.ts'
 import { KafkaServer, java, kafkaAvailable } from '../services/kafka.ts'
+import { kafkajsAt, withAdmin } from '../services/kafkajs.ts'
 
 let broker: KafkaServer
 let connection: KafkaConnection
@@ -18,10 +19,9 @@ let topics = 0
 
 async function newTopic(partitions: number): Promise<string> {
   const name = `t${++topics}`
-  const admin = connection.client.admin()
-  await admin.connect()
-  await admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }] })
-  await admin.disconnect()
+  await withAdmin(broker.address, (admin) =>
+    admin.createTopics({ topics: [{ topic: name, numPartitions: partitions }] }),
+  )
   return name
 }
 
@@ -73,7 +73,7 @@ describe.skipIf(!kafkaAvailable)('kafka', () => {
   })
 
   afterAll(async () => {
-    await connection.close()
+    connection.close()
     await broker.stop()
   })
 
@@ -158,7 +158,7 @@ describe.skipIf(!kafkaAvailable)('kafka', () => {
     const topic = await newTopic(1)
     const producers = await Promise.all(
       ['a', 'b'].map(async (name) => {
-        const producer = connection.client.producer({
+        const producer = kafkajsAt(broker.address).producer({
           transactionalId: `${topic}-${name}`,
           maxInFlightRequests: 1,
           idempotent: true,
@@ -195,12 +195,11 @@ describe.skipIf(!kafkaAvailable)('kafka', () => {
     const { batches } = await readSome(first, {}, 1)
     await first.close()
     const identity = batches[0]?.from.split('@')[1] ?? ''
-    const admin = connection.client.admin()
-    await admin.connect()
-    // The library deletes only in topics it has asked about before.
-    await admin.fetchTopicOffsets(topic)
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '3' }] })
-    await admin.disconnect()
+    await withAdmin(broker.address, async (admin) => {
+      // The library deletes only in topics it has asked about before.
+      await admin.fetchTopicOffsets(topic)
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '3' }] })
+    })
     const second = await source(topic)
     const { trouble } = await readSome(second, { [`${topic}/0`]: `1@${identity}` }, 1)
     expect(trouble).toMatchObject({
@@ -230,12 +229,11 @@ describe.skipIf(!kafkaAvailable)('kafka', () => {
       for (const { value } of item.records) seen.push(Buffer.from(value ?? '').toString())
       positions[item.part] = item.to
       if (seen.length < 2) continue
-      const admin = connection.client.admin()
-      await admin.connect()
-      await admin.deleteTopics({ topics: [topic] })
-      await context.sleep(1_000)
-      await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })
-      await admin.disconnect()
+      await withAdmin(broker.address, async (admin) => {
+        await admin.deleteTopics({ topics: [topic] })
+        await context.sleep(1_000)
+        await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })
+      })
       await write(topic, ['new 1', 'new 2', 'new 3'])
     }
     expect(seen).toEqual(['old 1', 'old 2'])

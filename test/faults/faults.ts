@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/base/random.ts'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
+import { withAdmin } from '../services/kafkajs.ts'
 import type { TcpProxy } from '../services/proxy.ts'
 import type { RoleProcess } from '../cluster/role-process.ts'
 import type { Journal } from './journal.ts'
@@ -119,19 +119,13 @@ export function deleteTopic(brokers: string, topic: string): Fault {
     target: topic,
     holdMs: { from: 0, to: 1_000 },
     strike: async () => {
-      const connection = new KafkaConnection({ brokers: brokers.split(',') })
-      const admin = connection.client.admin()
       try {
-        await admin.connect()
-        await admin.deleteTopics({ topics: [topic] })
+        await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }))
         return true
       } catch (error) {
         // Not there yet again after the last time, or the broker is away.
         if (error instanceof Error) return false
         throw error
-      } finally {
-        await admin.disconnect()
-        await connection.close()
       }
     },
     heal: () => Promise.resolve(),

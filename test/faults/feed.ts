@@ -4,7 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../../src/client/client.ts'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
+import { withAdmin } from '../services/kafkajs.ts'
 import { java } from '../services/kafka.ts'
 import type { Verdict } from './checker.ts'
 
@@ -22,20 +22,14 @@ export interface FeedOptions {
 }
 
 export async function createTopics(feed: FeedOptions): Promise<void> {
-  const connection = new KafkaConnection({ brokers: feed.kafka.split(',') })
-  const admin = connection.client.admin()
-  try {
-    await admin.connect()
-    const { replication: replicationFactor } = feed
-    const topics = [feed.from, feed.to]
-    await admin.createTopics({
+  const { replication: replicationFactor } = feed
+  const topics = [feed.from, feed.to]
+  await withAdmin(feed.kafka, (admin) =>
+    admin.createTopics({
       topics: topics.map((topic) => ({ topic, numPartitions: PARTITIONS, replicationFactor })),
       waitForLeaders: true,
-    })
-  } finally {
-    await admin.disconnect()
-    await connection.close()
-  }
+    }),
+  )
 }
 
 /** Every record acknowledged by the brokers. @param pauseMs after each thousand */

@@ -100,9 +100,10 @@ export class Journal {
   }
 }
 
+/** Its whole lines: the last one may be in the middle of being written. */
 export function readJournal(path: string): Line[] {
   return readFileSync(path, 'utf8')
     .split('\n')
-    .filter((line) => line !== '')
+    .slice(0, -1)
     .map((line) => JSON.parse(line) as Line)
 }

@@ -57,7 +57,7 @@ export const ROOMS: Readonly<Record<string, RoomRule>> = {
     kind: 'rim',
     vendors: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner', '@smithy/node-http-handler'],
   },
-  kafka: { may: [], kind: 'rim', vendors: ['kafkajs'] },
+  kafka: { may: [], kind: 'rim', vendors: [] },
   config: { may: [], kind: 'rim', vendors: ['ajv', 'typebox'] },
   observe: { may: ['config'], kind: 'rim', vendors: ['pino', 'prom-client'] },
   model: { may: [], kind: 'core' },

@@ -8,7 +8,6 @@ import { systemRandom } from '../../../base/random.ts'
 import type { Random } from '../../../base/random.ts'
 import { KafkaConnection } from '../../../kafka/connect.ts'
 import type { KafkaOptions } from '../../../kafka/connect.ts'
-import { clusterMetadata } from '../../../kafka/metadata.ts'
 import type { Bus, BusMessage, Subscription } from '../../bus.ts'
 import { TOPIC_SPECS } from '../../topics.ts'
 import type { TopicSpec } from '../../topics.ts'
@@ -37,7 +36,6 @@ const CONNECT_MS = 4_000
 const STANDING_MS = 5_000
 
 export class KafkaBus implements Bus {
-  readonly #options: KafkaBusOptions
   readonly #guests: { readonly clock: Clock; readonly random: Random }
   readonly #specs: Readonly<Record<string, TopicSpec>>
   readonly #connection: KafkaConnection
@@ -48,10 +46,13 @@ export class KafkaBus implements Bus {
   #closed = false
 
   private constructor(options: KafkaBusOptions) {
-    this.#options = options
     this.#guests = { clock: options.clock, random: options.random ?? systemRandom }
     this.#specs = options.topics ?? TOPIC_SPECS
-    this.#connection = this.#connect()
+    this.#connection = new KafkaConnection({
+      connectTimeoutMs: CONNECT_MS,
+      requestTimeoutMs: REQUEST_MS,
+      ...options.connection,
+    })
     this.#keeper = new TopicKeeper({
       connection: this.#connection,
       topicPrefix: options.topicPrefix ?? 'varve',
@@ -111,17 +112,13 @@ export class KafkaBus implements Bus {
       throw new VarveError('UNAVAILABLE', `cannot reach Kafka: no answer in ${limitMs} ms`)
     })
     try {
-      await Promise.race([this.#ask(), late])
+      await Promise.race([this.#connection.metadata([]), late])
     } catch (error) {
       throw busError('cannot reach Kafka', error)
     } finally {
       enough.abort()
       late.catch(() => undefined)
     }
-  }
-
-  async #ask(): Promise<void> {
-    await clusterMetadata(await this.#connection.broker(), [])
   }
 
   /** Of the subscription that brokers answered least lately: how long ago. 0 without any. */
@@ -135,16 +132,7 @@ export class KafkaBus implements Bus {
     this.#closed = true
     await Promise.all([...this.#publishers.values()].map((publisher) => publisher.close()))
     await Promise.all([...this.#groups, ...this.#tails.values()].map((each) => each.close()))
-    await this.#connection.close()
-  }
-
-  /** A connection for each reading: a fetch that waits for records holds up what follows it. */
-  #connect(): KafkaConnection {
-    return new KafkaConnection({
-      connectTimeoutMs: CONNECT_MS,
-      requestTimeoutMs: REQUEST_MS,
-      ...this.#options.connection,
-    })
+    this.#connection.close()
   }
 
   async #stands(tail: TopicTail): Promise<void> {
@@ -158,7 +146,7 @@ export class KafkaBus implements Bus {
     if (!tail) {
       tail = new TopicTail({
         topic: this.#keeper.nameOf(topic),
-        connection: this.#connect(),
+        connection: this.#connection,
         keeper: this.#keeper,
         ...this.#guests,
       })
@@ -181,7 +169,7 @@ export class KafkaBus implements Bus {
     const member = new GroupSubscription({
       topic: name,
       group: groupName(this.#keeper.nameOf(group), topic),
-      connection: this.#connect(),
+      connection: this.#connection,
       keeper: this.#keeper,
       handler,
       ...this.#guests,

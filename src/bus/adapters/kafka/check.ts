@@ -9,7 +9,6 @@ import { createTopic, topicOffsets, topicSettings } from '../../../kafka/admin.t
 import { KafkaConnection } from '../../../kafka/connect.ts'
 import { KafkaError } from '../../../kafka/error.ts'
 import { GroupMember } from '../../../kafka/member.ts'
-import { clusterMetadata } from '../../../kafka/metadata.ts'
 import type { ClusterMetadata, TopicMetadata } from '../../../kafka/metadata.ts'
 import { readPartitions } from '../../../kafka/read.ts'
 import { TOPIC_SPECS } from '../../topics.ts'
@@ -58,7 +57,7 @@ export async function* checkKafka(
   try {
     yield* checkCluster(connection, options, clock)
   } finally {
-    await connection.close().catch(() => undefined)
+    connection.close()
   }
 }
 
@@ -75,10 +74,7 @@ async function* checkCluster(
   const named = Object.entries(specs).map(([topic, spec]) => ({ name: keeper.nameOf(topic), spec }))
   let cluster: ClusterMetadata
   try {
-    cluster = await clusterMetadata(
-      await connection.broker(),
-      named.map(({ name }) => name),
-    )
+    cluster = await connection.metadata(named.map(({ name }) => name))
   } catch (error) {
     yield { what, ...failedConnection(error, options) }
     return

@@ -87,7 +87,7 @@ export class GroupSubscription {
     await Promise.race([this.#running, this.#options.clock.sleep(CLOSE_MS, enough.signal)])
     enough.abort()
     this.#handing.close()
-    void this.#options.connection.close().catch(() => undefined)
+    this.#member.close()
   }
 
   #sessionHolds(): boolean {

@@ -1,5 +1,5 @@
 // Publishes to one topic: what waits goes together in the next send, and one send is in flight. A
-// producer of its own for each topic, so that a topic that is gone fails nobody else.
+// writer of its own for each topic, so that a topic that is gone fails nobody else.
 
 import type { Clock } from '../../../base/clock.ts'
 import { deferred } from '../../../base/async.ts'
@@ -33,8 +33,7 @@ export class Publisher {
   readonly #topic: string
   readonly #keeper: TopicKeeper
   readonly #clock: Clock
-  readonly #newWriter: () => KafkaWriter
-  #writer: KafkaWriter
+  readonly #writer: KafkaWriter
   readonly #trouble: Trouble
   readonly #closed = new AbortController()
   #waiting: Waiting[] = []
@@ -51,8 +50,7 @@ export class Publisher {
     this.#topic = options.topic
     this.#keeper = options.keeper
     this.#clock = options.clock
-    this.#newWriter = () => new KafkaWriter(options.connection, options.topic)
-    this.#writer = this.#newWriter()
+    this.#writer = new KafkaWriter(options.connection, options.topic)
     this.#trouble = new Trouble(`publishing to "${options.topic}"`, options)
   }
 
@@ -82,8 +80,8 @@ export class Publisher {
     enough.abort()
     this.#closed.abort()
     await this.#running
-    // Not waited for: a send without an answer would hold it for its whole time.
-    void this.#writer.close().catch(() => undefined)
+    this.#writer.abandon()
+    await this.#writer.close()
   }
 
   async #run(): Promise<void> {
@@ -145,11 +143,8 @@ export class Publisher {
     const late = this.#clock.sleep(limitMs, stop).then(() => LATE)
     const result = await Promise.race([answer, late])
     enough.abort()
-    // A send that hangs would hold up all that come after it: they get a producer of their own.
-    if (result === LATE) {
-      void this.#writer.close().catch(() => undefined)
-      this.#writer = this.#newWriter()
-    }
+    // A send that hangs would hold up all that come after it.
+    if (result === LATE) this.#writer.abandon()
     return result
   }
 }

@@ -27,7 +27,6 @@ interface Listener {
 
 export interface TailOptions {
   readonly topic: string
-  /** For this tail alone; closed with it. */
   readonly connection: KafkaConnection
   readonly keeper: TopicKeeper
   readonly clock: Clock
@@ -88,7 +87,6 @@ export class TopicTail {
     for (const { handing } of this.#listeners) handing.close()
     this.#listeners.clear()
     await this.#running
-    await this.#options.connection.close()
   }
 
   async #run(): Promise<void> {

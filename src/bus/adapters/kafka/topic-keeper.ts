@@ -6,7 +6,6 @@ import { VarveError } from '../../../base/errors.ts'
 import { createTopic, describeTopics, topicSettings } from '../../../kafka/admin.ts'
 import type { KafkaConnection } from '../../../kafka/connect.ts'
 import { KafkaError } from '../../../kafka/error.ts'
-import { clusterMetadata } from '../../../kafka/metadata.ts'
 import type { TopicMetadata } from '../../../kafka/metadata.ts'
 import type { TopicSpec } from '../../topics.ts'
 import { say } from './diagnostics.ts'
@@ -95,7 +94,7 @@ export class TopicKeeper {
   async #make(): Promise<string[]> {
     const { connection, replication } = this.#options
     const names = [...this.#specs.keys()]
-    const { brokers, topics } = await clusterMetadata(await connection.broker(), names)
+    const { brokers, topics } = await connection.metadata(names)
     const missing: string[] = []
     for (const [name, spec] of this.#specs) {
       const found = topics.get(name)
@@ -118,7 +117,7 @@ export class TopicKeeper {
   async #known(names: readonly string[]): Promise<void> {
     const endMs = systemClock.monotonicMs() + KNOWN_MS
     while (names.length > 0) {
-      const { topics } = await clusterMetadata(await this.#options.connection.broker(), names)
+      const { topics } = await this.#options.connection.metadata(names)
       const unknown = names.find((name) => {
         const topic = topics.get(name)
         return !topic || topic instanceof KafkaError || topic.partitions.some((p) => p.leader < 0)
