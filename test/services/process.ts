@@ -2,9 +2,9 @@
 
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 
 const KEPT_BYTES = 256 * 1024
 
@@ -88,12 +88,24 @@ export class ServerProcess {
   }
 }
 
-/** A port nobody listens on now. */
+/** Below those the system gives to whoever connects: one of them could be taken before a restart. */
+const PORTS = { from: 15_000, to: 32_000 }
+const given = new Set<number>()
+
+/** A port nobody listens on, and not the one of another call of this process. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(PORTS.from, PORTS.to)
+    if (given.has(port)) continue
+    given.add(port)
+    const server = createServer().listen(port, '127.0.0.1')
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!free) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
