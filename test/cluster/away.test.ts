@@ -88,7 +88,6 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('away', 
       s3: s3.address,
       name: NAME,
       replication: 1,
-      folder,
     })
     server = new RoleProcess({
       name: 'all',

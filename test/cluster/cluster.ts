@@ -9,6 +9,7 @@ import { Client } from '../../src/client/client.ts'
 import { run, ROOT } from '../e2e/product.ts'
 import type { Ran } from '../e2e/product.ts'
 import { freePort } from '../services/process.ts'
+import { s3Keys } from '../services/s3.ts'
 import { Balancer } from './balancer.ts'
 import { RoleProcess } from './role-process.ts'
 
@@ -199,7 +200,8 @@ export class Cluster {
 }
 
 /** What every role is told. */
-export function clusterEnv(options: ClusterOptions): Record<string, string> {
+export function clusterEnv(options: Omit<ClusterOptions, 'folder'>): Record<string, string> {
+  const { accessKey, secretKey } = s3Keys()
   return {
     VARVE_KAFKA: options.kafka,
     VARVE_TOPIC_PREFIX: options.name,
@@ -210,8 +212,8 @@ export function clusterEnv(options: ClusterOptions): Record<string, string> {
     VARVE_S3_ENDPOINT: options.s3,
     VARVE_S3_REGION: 'us-east-1',
     VARVE_S3_BUCKET: options.name.replaceAll('_', '-'),
-    VARVE_S3_ACCESS_KEY: 'test',
-    VARVE_S3_SECRET_KEY: 'testtest',
+    VARVE_S3_ACCESS_KEY: accessKey,
+    VARVE_S3_SECRET_KEY: secretKey,
     VARVE_S3_PATH_STYLE: 'true',
     ...(options.registry === undefined ? {} : { VARVE_REGISTRY: options.registry }),
   }

@@ -14,8 +14,9 @@ import { kafkaAvailable } from '../services/kafka.ts'
 import { withAdmin } from '../services/kafkajs.ts'
 import { freePort } from '../services/process.ts'
 import { registryAvailable } from '../services/registry.ts'
-import { createBucket, s3Available, s3Keys } from '../services/s3.ts'
+import { createBucket, s3Available } from '../services/s3.ts'
 import { shared } from '../services/shared.ts'
+import { clusterEnv } from './cluster.ts'
 
 const NAME = `doctor${process.pid}x${Date.now() % 100_000}`
 const UNAVAILABLE = 5
@@ -100,15 +101,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('doctor'
     await createBucket(s3, NAME)
     nobody = `127.0.0.1:${await freePort()}`
     env = {
-      VARVE_KAFKA: kafka,
-      VARVE_TOPIC_PREFIX: NAME,
-      VARVE_CASSANDRA: cassandra,
-      VARVE_CASSANDRA_KEYSPACE: NAME,
-      VARVE_REPLICATION: '1',
-      VARVE_S3_ENDPOINT: s3,
-      VARVE_S3_BUCKET: NAME,
-      VARVE_S3_ACCESS_KEY: s3Keys().accessKey,
-      VARVE_S3_SECRET_KEY: s3Keys().secretKey,
+      ...clusterEnv({ kafka, cassandra, s3, name: NAME, replication: 1 }),
       VARVE_CLUSTER_SECRET: 'a-secret-of-32-characters-or-more',
       VARVE_TOKEN: 'token-of-the-doctor',
       VARVE_START_PATIENCE_SECONDS: '2',

@@ -15,8 +15,9 @@ import { examine } from '../../src/main/examine.ts'
 import { cassandraAvailable } from '../services/cassandra.ts'
 import { kafkaAvailable } from '../services/kafka.ts'
 import { TcpProxy } from '../services/proxy.ts'
-import { createBucket, s3Available, s3Keys } from '../services/s3.ts'
+import { createBucket, s3Available } from '../services/s3.ts'
 import { shared } from '../services/shared.ts'
+import { clusterEnv } from './cluster.ts'
 
 const TOKEN = 'token-of-the-roles'
 const NAME = `roles${process.pid}x${Date.now() % 100_000}`
@@ -51,15 +52,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('roles',
     await createBucket(s3, NAME)
     folder = mkdtempSync(join(tmpdir(), 'varve-roles-'))
     env = {
-      VARVE_KAFKA: kafka,
-      VARVE_TOPIC_PREFIX: NAME,
-      VARVE_CASSANDRA: cassandra,
-      VARVE_CASSANDRA_KEYSPACE: NAME,
-      VARVE_REPLICATION: '1',
-      VARVE_S3_ENDPOINT: s3,
-      VARVE_S3_BUCKET: NAME,
-      VARVE_S3_ACCESS_KEY: s3Keys().accessKey,
-      VARVE_S3_SECRET_KEY: s3Keys().secretKey,
+      ...clusterEnv({ kafka, cassandra, s3, name: NAME, replication: 1 }),
       VARVE_CLUSTER_SECRET: 'a-secret-of-32-characters-or-more',
       VARVE_TOKEN: TOKEN,
       VARVE_LOG_LEVEL: 'silent',

@@ -2,8 +2,6 @@
 // scratch folder. VARVE_TEST_CASSANDRA=host:port uses yours instead, where no special kind is asked for;
 // then nothing is started or stopped.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -19,7 +17,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cached } from './cache.ts'
 import { missingTools } from './need.ts'
-import { ServerProcess, freePort } from './process.ts'
+import { ServerProcess, freePort, run } from './process.ts'
 
 const HERE = join(import.meta.dirname, 'cassandra')
 const READY_MS = 180_000
@@ -280,16 +278,4 @@ function answersCql(ip: string, port: number): Promise<boolean> {
     socket.once('connect', () => socket.write(Buffer.from([4, 0, 0, 0, 5, 0, 0, 0, 0])))
     socket.once('data', (frame: Buffer) => end(frame[4] === 6))
   })
-}
-
-async function run(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let all = ''
-  const keep = (chunk: Buffer): void => {
-    all += chunk.toString()
-  }
-  child.stdout.on('data', keep)
-  child.stderr.on('data', keep)
-  const [code] = (await once(child, 'close')) as [number | null]
-  if (code !== 0) throw new Error(`${command} ended with ${code}:\n${all.slice(-4000)}`)
 }

@@ -1,16 +1,14 @@
 // A real Kafka for tests, one broker or three, from the jars of Maven Central, on loopback in scratch
 // folders. VARVE_TEST_KAFKA=host:port uses yours instead; then nothing is started or stopped.
 
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cached } from './cache.ts'
 import { missingTools } from './need.ts'
-import { ServerProcess, freePort } from './process.ts'
+import { ServerProcess, freePort, run } from './process.ts'
 
 const HERE = join(import.meta.dirname, 'kafka')
 const READY_MS = 240_000
@@ -280,22 +278,6 @@ function jvm(jars: string): string[] {
     '-cp',
     `${jars}/*`,
   ]
-}
-
-async function run(command: string, args: readonly string[]): Promise<string> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let out = ''
-  let all = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    out += chunk.toString()
-    all += chunk.toString()
-  })
-  child.stderr.on('data', (chunk: Buffer) => {
-    all += chunk.toString()
-  })
-  const [code] = (await once(child, 'close')) as [number | null]
-  if (code !== 0) throw new Error(`${command} ended with ${code}:\n${all.slice(-4000)}`)
-  return out
 }
 
 function listens(address: string): Promise<boolean> {

@@ -8,6 +8,12 @@ import { createServer } from 'node:net'
 
 const KEPT_BYTES = 256 * 1024
 
+// Whoever started them ends in whatever way: none is left behind.
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export class ServerProcess {
   readonly #child: ChildProcess
   readonly #name: string
@@ -36,9 +42,10 @@ export class ServerProcess {
       this.#ended = true
     })
     this.#child.on('exit', () => {
+      running.delete(this.#child)
       this.#ended = true
     })
-    process.once('exit', () => this.#child.kill('SIGKILL'))
+    running.add(this.#child)
   }
 
   get pid(): number | undefined {
@@ -86,6 +93,25 @@ export class ServerProcess {
     this.#child.kill('SIGKILL')
     await gone
   }
+}
+
+/** Runs it to its end. @returns what it printed @throws Error with the end of its output */
+export async function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let all = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString()
+    all += chunk.toString()
+  })
+  child.stderr.on('data', (chunk: Buffer) => (all += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number | null]
+  if (code !== 0) throw new Error(`${command} ended with ${code}:\n${all.slice(-4000)}`)
+  return out
 }
 
 /** Below those the system gives to whoever connects: one of them could be taken before a restart. */

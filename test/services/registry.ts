@@ -1,14 +1,12 @@
 // A real schema registry for tests: Apicurio, fetched once by Maven, in memory, on loopback.
 // VARVE_TEST_REGISTRY=url uses yours instead; then nothing is started or stopped.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cached } from './cache.ts'
 import { missingTools } from './need.ts'
-import { ServerProcess, freePort } from './process.ts'
+import { ServerProcess, freePort, run } from './process.ts'
 
 const POM = join(import.meta.dirname, 'registry', 'pom.xml')
 const READY_MS = 180_000
@@ -108,16 +106,4 @@ export class RegistryServer {
   get log(): string {
     return this.#process?.output ?? ''
   }
-}
-
-async function run(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  const keep = (chunk: Buffer): void => {
-    output = (output + chunk.toString()).slice(-4000)
-  }
-  child.stdout.on('data', keep)
-  child.stderr.on('data', keep)
-  const [code] = (await once(child, 'close')) as [number | null]
-  if (code !== 0) throw new Error(`${command} ended with ${code}:\n${output}`)
 }

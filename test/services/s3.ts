@@ -2,8 +2,6 @@
 // VARVE_TEST_S3=http://host:port uses yours instead (VARVE_TEST_S3_ACCESS_KEY, VARVE_TEST_S3_SECRET_KEY);
 // then nothing is started or stopped.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
@@ -12,7 +10,7 @@ import { join } from 'node:path'
 import type { S3Options } from '../../src/blob/adapters/s3/options.ts'
 import { cachePath, cached } from './cache.ts'
 import { missingTools } from './need.ts'
-import { ServerProcess, freePort } from './process.ts'
+import { ServerProcess, freePort, run } from './process.ts'
 
 const VERSION = 'v1.8.0'
 const NAME = `versitygw-${VERSION}`
@@ -56,18 +54,6 @@ export async function createBucket(endpoint: string, name: string): Promise<void
   } finally {
     client.destroy()
   }
-}
-
-async function run(command: string, args: readonly string[], env = process.env): Promise<void> {
-  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  const keep = (chunk: Buffer): void => {
-    output = (output + chunk.toString()).slice(-4000)
-  }
-  child.stdout.on('data', keep)
-  child.stderr.on('data', keep)
-  const [code] = (await once(child, 'close')) as [number | null]
-  if (code !== 0) throw new Error(`${command} ended with ${code}:\n${output}`)
 }
 
 /** Of a server that nobody vouches for. */
