@@ -1,7 +1,7 @@
 // How long a commit takes on Kafka, Cassandra and S3, until everybody can read it: clients in this
 // process, as the API role has them, and the log's writer in a process of its own. In one project and
-// in eight; without and with a pipeline below. The limit beside it: one conditional write of the same
-// size by the bare driver, and one message there and back by the bus.
+// in eight; without and with a pipeline below. What the servers alone take for its
+// parts, `log-append` (a conditional write) and `bus` (a message there and back, twice) measure.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -94,11 +94,7 @@ async function overHttp(varve: Embedded, forMs: number, round: number): Promise<
 export const bench: Bench = {
   name: 'commit-latency',
   what: 'embedded, acknowledged and readable: medians of rounds run in turn',
-  async run({ small, args }) {
-    if (args.includes('--cluster')) {
-      const { bench: onCluster } = await import('./commit-latency-cluster.ts')
-      return onCluster.run({ small, args })
-    }
+  async run({ small }) {
     const rounds = small ? 3 : 5
     const forMs = small ? 2_000 : 5_000
     const folder = mkdtempSync(join(tmpdir(), 'varve-bench-'))

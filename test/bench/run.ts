@@ -2,9 +2,14 @@
 import type { Bench } from './bench.ts'
 import { machine, printMetrics } from './bench.ts'
 
+const args = process.argv.slice(2)
+
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   bus: () => import('./bus.ts'),
-  'commit-latency': () => import('./commit-latency.ts'),
+  'commit-latency': () =>
+    args.includes('--cluster')
+      ? import('./commit-latency-cluster.ts')
+      : import('./commit-latency.ts'),
   'first-output': () => import('./first-output.ts'),
   'log-append': () => import('./log-append.ts'),
   'one-of-10000': () => import('./one-of-10000.ts'),
@@ -12,7 +17,6 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
 
 process.env['UV_THREADPOOL_SIZE'] ??= '16' // as the product has it
 
-const args = process.argv.slice(2)
 const name = args.find((arg) => !arg.startsWith('--'))
 const load = name === undefined ? undefined : BENCHES[name]
 if (!load) {

@@ -1,5 +1,6 @@
-// Topics of our own are deleted while requests are on their way. The bus is a bell: what was rung and
-// not heard is asked again, what was decided is found in the tables.
+// What can be made again is made again while requests are on their way: topics of our own that were
+// deleted (the bus is a bell: what was rung and not heard is asked again, what was decided is found in the
+// tables), and the rows that are read, by a rebuild into a new view.
 
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TOPICS } from '../../src/bus/bus.ts'
 import { seededRandom } from '../../src/base/random.ts'
+import type { RebuildView } from '../../src/api/rebuild.ts'
+import type { Client } from '../../src/client/client.ts'
 import { describeTopics } from '../../src/kafka/admin.ts'
 import { KafkaConnection } from '../../src/kafka/connect.ts'
 import { checkCommits, checkDecided, checkLog, checkOrder, opsOf } from '../faults/checker.ts'
@@ -27,6 +30,35 @@ const ID_CHARS = 32
 const ROUNDS = 3
 const BETWEEN = 10
 const SETTLE_MS = 120_000
+
+/** Its last step. */
+async function rebuild(client: Client, check: boolean): Promise<RebuildView> {
+  let last: RebuildView | undefined
+  for await (const step of client.lines('POST /projects/:project/rebuild', {
+    params: { project: 'default' },
+    query: { check },
+  }))
+    last = step
+  if (!last) throw new Error('a rebuild without a step')
+  return last
+}
+
+/** Reads the newest commits again and again: none may be gone that was there. @returns what was wrong */
+async function readOn(client: Client, signal: AbortSignal): Promise<string[]> {
+  const wrong: string[] = []
+  let newest = -1
+  while (!signal.aborted) {
+    const { items } = await client.call('GET /projects/:project/repos/:repo/commits', {
+      params: { project: 'default', repo: FILES_REPO },
+      query: { limit: 5 },
+    })
+    const seq = items[0]?.openedSeq ?? -1
+    if (seq < newest) wrong.push(`the newest commit was at ${newest}, then at ${seq}`)
+    newest = Math.max(newest, seq)
+    await sleep(20)
+  }
+  return wrong
+}
 
 describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('topics deleted', () => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-topics-'))
@@ -50,7 +82,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('topics 
     removeLogs(folder)
   })
 
-  test('proposals and log deleted mid-flight: nothing lost, followers go on, every request is answered', async () => {
+  test('topics deleted and rows rebuilt mid-flight: nothing lost, readers and followers go on, every request is answered', async () => {
     const topics = [TOPICS.proposals, TOPICS.log].map((topic) => topic.replace('varve', name))
     const connection = new KafkaConnection({ brokers: [kafka] })
     const idsOf = async (): Promise<string[]> =>
@@ -92,13 +124,18 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('topics 
       for (let n = 0; n < SETTLE_MS / 100 && accepted() < wanted; n++) await sleep(100)
       expect(accepted(), 'commits between two deletions').toBeGreaterThanOrEqual(wanted)
     }
-    for (let round = 0; round < ROUNDS; round++)
+    const reading = readOn(cluster.client, stop.signal)
+    for (let round = 0; round < ROUNDS; round++) {
       for (const topic of topics) {
         await more()
         if (await deleteTopic(kafka, topic).strike()) deleted++
       }
+      await more()
+      expect(await rebuild(cluster.client, false)).toMatchObject({ view: round + 2 })
+    }
     await more()
     stop.abort()
+    expect(await reading, 'what a reader saw').toEqual([])
     const giving = setTimeout(() => give.abort(), SETTLE_MS)
     const settledFromMs = performance.now()
     await Promise.all(committing)
@@ -119,6 +156,9 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('topics 
         `the last answer ${settledMs} ms after the last deletion`,
     )
     expect(wrong).toEqual([])
+    const rows = await rebuild(cluster.client, true)
+    expect(rows).toMatchObject({ differing: 0, examples: [] })
+    expect(rows.rows).toBeGreaterThan(2 * commits.length)
     expect(deleted).toBeGreaterThanOrEqual(4)
     const missed = (): string[] => commits.map(({ id }) => id).filter((id) => !heard.has(id))
     for (let n = 0; n < 100 && missed().length > 0; n++) await sleep(200)
