@@ -84,8 +84,8 @@ describe.skipIf(!kafkaAvailable)('bus on three brokers', () => {
     bus = await KafkaBus.open(options())
   })
   afterAll(async () => {
-    await bus.close()
-    await server.stop()
+    await bus?.close()
+    await server?.stop()
   })
 
   test('topics are made with three copies, two of which must acknowledge', async () => {

@@ -54,7 +54,7 @@ export class TopicKeeper {
   async ensure(): Promise<void> {
     try {
       await this.#make()
-      await this.#verify()
+      await soon(() => this.#verify())
     } catch (error) {
       throw startError('cannot use the topics of Kafka', error)
     }
@@ -150,6 +150,19 @@ export class TopicKeeper {
     if (wrong.length > 0)
       throw new VarveError('MISCONFIGURED', `cannot use the topics of Kafka: ${wrong.join('; ')}`)
   }
+}
+
+/** Each broker learns by itself of a topic that was made: some may not know yet what another said. */
+async function soon(work: () => Promise<void>): Promise<void> {
+  const endMs = systemClock.monotonicMs() + KNOWN_MS
+  for (;;)
+    try {
+      return await work()
+    } catch (error) {
+      const passes = error instanceof KafkaError && error.kind === 'missing'
+      if (!passes || systemClock.monotonicMs() > endMs) throw error
+      await systemClock.sleep(LOOK_MS)
+    }
 }
 
 /** What a start meets: what only an operator can mend is told from what may pass. */
