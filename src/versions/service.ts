@@ -260,6 +260,7 @@ export class VersionsService implements Versions {
     project: string,
     commit: CommitKey,
     write: (writer: TreeWriter) => Promise<void>,
+    request: Request,
   ): Promise<void> {
     const found = await this.#reader.commit(project, commit)
     if (found?.state !== 'open') throw notOpen(commit)
@@ -267,7 +268,7 @@ export class VersionsService implements Versions {
     const base = await this.#stage.begin(project, commit, head)
     const writer = this.objects.writer(base)
     await writeOrAbandon(writer, write)
-    await this.#stage.add(project, commit, await writer.finish())
+    await this.#stage.add(project, commit, await writer.finish(), request.id)
   }
 
   /** Any number may finish one commit, and each as often as it likes: all get the same commit. */

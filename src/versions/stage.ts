@@ -3,10 +3,13 @@
 // Invariants:
 //  - a run is added only "if open and n = k", in one conditional write with the guard's n = k + 1;
 //  - closing comes first: once the guard says `closing`, n stands for ever, so whoever merges rows
-//    0 … n−1 merges every put that was acknowledged, however many finish it and however often.
+//    0 … n−1 merges every put that was acknowledged, however many finish it and however often;
+//  - a request adds one run, however often it comes: with the run goes a row that bears its id, so a
+//    repeat, or a process that was frozen meanwhile, cannot put old bytes over newer ones.
 
 import type { CommitKey } from '../model/entities.ts'
 import { commitKey } from '../model/entities.ts'
+import type { Id } from '../model/id.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { assert } from '../base/assert.ts'
 import { toHex } from '../base/bytes.ts'
@@ -14,7 +17,7 @@ import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { backoffMs } from '../base/retry.ts'
-import type { RowOf } from '../tables/schema.ts'
+import type { KeyOf, RowOf } from '../tables/schema.ts'
 import { settle } from '../tables/settle.ts'
 import type { Tables } from '../tables/tables.ts'
 import { GUARD, RUNS } from './tables.ts'
@@ -50,13 +53,19 @@ export class Stage {
     return (await this.#guard(project, commit, { state: 'open', n: 0, base }, true)).base
   }
 
-  /** The run is part of the commit when this returns. @throws VarveError NOT_OPEN */
-  async add(project: string, commit: CommitKey, run: TreeRef): Promise<void> {
-    let guard = await this.#guard(project, commit, { state: 'open', n: 0, base: null }, true)
+  /**
+   * The run is part of the commit when this returns, or an earlier one of the same request is.
+   * @throws VarveError NOT_OPEN
+   */
+  async add(project: string, commit: CommitKey, run: TreeRef, request: Id): Promise<void> {
+    const mark = { project, commit_key: commitKey(commit), row: markOf(request) }
+    let guard = await this.#guard(project, commit, { state: 'open', n: 0, base: null }, false)
     for (let attempt = 0; ; attempt++) {
-      const changed = await this.#change(project, commit, guard, { ...guard, n: guard.n + 1 }, run)
+      if ((await this.#tables.get(RUNS, mark, { serial: true }))?.run === request) return
+      if (guard.state !== 'open') throw closed(commit)
+      const to = { ...guard, n: guard.n + 1 }
+      const changed = await this.#change(project, commit, guard, to, { run, mark, request })
       if (changed === guard) return
-      if (changed.state !== 'open') throw closed(commit)
       guard = changed
       await this.#guests.clock.sleep(backoffMs(BACKOFF, attempt, this.#guests.random))
     }
@@ -101,7 +110,7 @@ export class Stage {
     commit: CommitKey,
     from: Guard | undefined,
     to: Guard,
-    run?: TreeRef,
+    added?: { readonly run: TreeRef; readonly mark: KeyOf<typeof RUNS>; readonly request: Id },
   ): Promise<Guard> {
     const partition = { project, commit_key: commitKey(commit) }
     const put = [
@@ -116,7 +125,14 @@ export class Stage {
           key: { ...partition, row: GUARD },
           is: from ? { state: from.state, n: from.n } : 'absent',
         },
-        put: run && from ? [...put, { ...partition, row: from.n, run }] : put,
+        put:
+          added && from
+            ? [
+                ...put,
+                { ...partition, row: from.n, run: added.run },
+                { ...added.mark, run: added.request },
+              ]
+            : put,
         writeId: toHex(this.#guests.random.bytes(16)),
       },
       this.#guests,
@@ -125,6 +141,14 @@ export class Stage {
     assert(outcome.current, () => `the guard of "${commitKey(commit)}" went away`)
     return guardOf(outcome.current)
   }
+}
+
+/**
+ * The row that bears the id of a request, below the guard's. Two ids may come to one row: then the later
+ * is remembered, and the earlier no longer.
+ */
+function markOf(request: Id): number {
+  return GUARD - 1 - Number.parseInt(request.slice(-7), 16)
 }
 
 function guardOf(row: RowOf<typeof RUNS>): Guard {

@@ -184,7 +184,8 @@ export const EGRESSES = defineTable({
 
 /**
  * Staged writes of an open commit, (repo@branch=id). Row GUARD is {state, n, closed, base}: `open`
- * until somebody finishes or abandons it, then `closing` for ever; rows 0 … n−1 are its runs in order. `base` is
+ * until somebody finishes or abandons it, then `closing` for ever; rows 0 … n−1 are its runs in order, and rows
+ * below GUARD hold in `run` the id of the request that staged one, at a place the id comes to. `base` is
  * the tree their authors saw, empty text for none; sessions before `closed` may not add.
  */
 export const RUNS = defineTable({

@@ -109,11 +109,15 @@ export interface Versions {
     request: Request,
     options?: CommitOptions,
   ): Promise<Commit>
-  /** Stages into an open commit: on return an acknowledged part of it. @throws NOT_OPEN once finishing began */
+  /**
+   * Stages into an open commit: on return an acknowledged part of it, once for each request.
+   * @throws NOT_OPEN once finishing began
+   */
   stageFiles(
     project: string,
     commit: CommitKey,
     write: (writer: TreeWriter) => Promise<void>,
+    request: Request,
   ): Promise<void>
   /** Closes it to writers, merges its runs in order, proposes the finish. */
   finishCommit(project: string, commit: CommitKey, request: Request): Promise<Commit>

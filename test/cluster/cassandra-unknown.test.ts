@@ -10,6 +10,7 @@ import { systemRandom } from '../../src/base/random.ts'
 import { bucketEnd, bucketOf, FIRST_GENERATION, LOG, LOG_TABLES } from '../../src/log/tables.ts'
 import type { ChunkKey } from '../../src/model/datum.ts'
 import type { CommitKey } from '../../src/model/entities.ts'
+import type { Id } from '../../src/model/id.ts'
 import type { TreeRef } from '../../src/model/tree-ref.ts'
 import { WORK, WorkRows } from '../../src/pipelines/work.ts'
 import type { Lease } from '../../src/pipelines/work.ts'
@@ -121,6 +122,7 @@ const isLease = (given: unknown): given is Lease =>
   typeof given === 'object' && given !== null && !('state' in given)
 const commit = { repo: 'repo', branch: 'branch', id: 'id' } as unknown as CommitKey
 const run = 'run' as TreeRef
+const staging = '0'.repeat(32) as Id
 const stage = (on: Tables): Stage =>
   new Stage({ tables: on, clock: systemClock, random: systemRandom })
 const workState = async (key: string): Promise<string> => {
@@ -179,7 +181,7 @@ const KINDS: readonly Kind[] = [
     prepare: async (key) => void (await stage(tables).begin(key, commit, null)),
     act: async (unsure, key) => {
       try {
-        await stage(unsure).add(key, commit, run)
+        await stage(unsure).add(key, commit, run, staging)
         return 'stands'
       } catch (error) {
         if (isVarveError(error, 'NOT_OPEN')) return 'refused'
@@ -191,7 +193,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'an open commit closed',
-    prepare: (key) => stage(tables).add(key, commit, run),
+    prepare: (key) => stage(tables).add(key, commit, run, staging),
     act: async (unsure, key) => {
       await stage(unsure).shut(key, commit, null)
       return 'stands'

@@ -173,8 +173,9 @@ export class User {
   }
 
   async stage(commit: CommitKey, path: string, content: string): Promise<boolean> {
+    const request = { id: this.newId(), principal: PRINCIPAL, deadlineMs: 4_000 }
     const answer = await this.ask(`stage ${path}`, (api) =>
-      api.versions.stageFiles(P, commit, put(path, content)),
+      api.versions.stageFiles(P, commit, put(path, content), request),
     )
     if ('code' in answer) return false
     this.#ledger.staged.push({ commit, path, content })

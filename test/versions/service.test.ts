@@ -124,6 +124,26 @@ test('64 writers on one branch: none is refused, history is one line, nothing is
   expect(content).toEqual(Object.fromEntries(made.map((_, i) => [`f${i}`, `${i}`])))
 })
 
+test('a put into an open commit counts once: what comes late does not lie over what is newer', async () => {
+  const core = await open()
+  const { versions: v } = core
+  await v.propose('default', [{ op: 'repo.create', name: 'a' }], core.request())
+  const request = core.request()
+  await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
+  const key = { ...at('a'), id: request.id }
+  const [first, second, third] = [core.request(), core.request(), core.request()]
+  const add = (writer: TreeWriter): Promise<void> => writer.append(parseFilePath('log'), utf8('+'))
+  await v.stageFiles('default', key, files({ f: 'old' }), first)
+  await v.stageFiles('default', key, files({ f: 'new' }), second)
+  await v.stageFiles('default', key, add, third)
+  await Promise.all([
+    v.stageFiles('default', key, files({ f: 'old' }), first),
+    v.stageFiles('default', key, add, third),
+  ])
+  const done = await v.finishCommit('default', key, core.request())
+  expect(await read(core, done.root)).toEqual({ f: 'new', log: '+' })
+})
+
 test('an open commit holds every acknowledged put, whoever finishes it and how often', async () => {
   const core = await open()
   const { versions: v } = core
@@ -136,7 +156,7 @@ test('an open commit holds every acknowledged put, whoever finishes it and how o
   // A one-shot commit goes on beside it.
   await v.commitFiles('default', at('a'), files({ beside: 'b' }), core.request())
   const stage = (i: number): Promise<boolean> =>
-    v.stageFiles('default', key, files({ [`s${i}`]: `${i}` })).then(
+    v.stageFiles('default', key, files({ [`s${i}`]: `${i}` }), core.request()).then(
       () => true,
       (error: { code: string }) => {
         expect(error.code).toBe('NOT_OPEN')
@@ -175,7 +195,12 @@ test('a commit that cannot be finished any more is given up, and the branch is f
     return { ...at('a'), id: request.id }
   }
   const key = await start()
-  await v.stageFiles('default', key, (writer) => writer.append(parseFilePath('log'), utf8('2')))
+  await v.stageFiles(
+    'default',
+    key,
+    (writer) => writer.append(parseFilePath('log'), utf8('2')),
+    core.request(),
+  )
   await v.commitFiles('default', at('a'), files({ log: 'other' }), core.request())
   const code = (work: Promise<unknown>): Promise<unknown> =>
     work.then(
@@ -183,7 +208,9 @@ test('a commit that cannot be finished any more is given up, and the branch is f
       (error: { code: string }) => error.code,
     )
   expect(await code(v.finishCommit('default', key, core.request()))).toBe('PATH_CONFLICT')
-  expect(await code(v.stageFiles('default', key, files({ x: '' })))).toBe('NOT_OPEN')
+  expect(await code(v.stageFiles('default', key, files({ x: '' }), core.request()))).toBe(
+    'NOT_OPEN',
+  )
   const request = core.request()
   const ended = await v.abandonCommit('default', key, request)
   expect(ended).toMatchObject({ ...key, state: 'stopped', root: null })
@@ -193,7 +220,7 @@ test('a commit that cannot be finished any more is given up, and the branch is f
   const next = await start()
   expect(await v.abandonCommit('default', key, request)).toEqual(ended)
   expect(await code(v.abandonCommit('default', key, core.request()))).toBe('NOT_OPEN')
-  await v.stageFiles('default', next, files({ y: 'y' }))
+  await v.stageFiles('default', next, files({ y: 'y' }), core.request())
   const { root } = await v.finishCommit('default', next, core.request())
   expect(await read(core, root)).toEqual({ log: 'other', y: 'y' })
   expect(await code(v.abandonCommit('default', next, core.request()))).toBe('NOT_OPEN')
@@ -207,10 +234,15 @@ test('who was writing when a commit was given up is refused, not told it is safe
   const request = core.request()
   await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
   const key = { ...at('a'), id: request.id }
-  const writing = v.stageFiles('default', key, async (writer) => {
-    await writer.put(parseFilePath('f'), utf8('1'))
-    await v.abandonCommit('default', key, core.request())
-  })
+  const writing = v.stageFiles(
+    'default',
+    key,
+    async (writer) => {
+      await writer.put(parseFilePath('f'), utf8('1'))
+      await v.abandonCommit('default', key, core.request())
+    },
+    core.request(),
+  )
   await expect(writing).rejects.toMatchObject({ code: 'NOT_OPEN' })
 })
 
@@ -223,7 +255,7 @@ test('finishing and giving up at once: one of them, for all who asked', async ()
     const request = core.request()
     await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
     const key = { ...at('a'), id: request.id }
-    await v.stageFiles('default', key, files({ [`f${i}`]: '' }))
+    await v.stageFiles('default', key, files({ [`f${i}`]: '' }), core.request())
     const finish = () => v.finishCommit('default', key, core.request())
     const abandon = () => v.abandonCommit('default', key, core.request())
     const ends = await Promise.allSettled(
@@ -237,7 +269,9 @@ test('finishing and giving up at once: one of them, for all who asked', async ()
     seen.add(state)
     const { root = null } = (await v.branch('default', at('a')))?.head ?? {}
     expect(`f${i}` in (await read(core, root))).toBe(state === 'finished')
-    await expect(v.stageFiles('default', key, files({ late: '' }))).rejects.toMatchObject({
+    await expect(
+      v.stageFiles('default', key, files({ late: '' }), core.request()),
+    ).rejects.toMatchObject({
       code: 'NOT_OPEN',
     })
   }
@@ -254,9 +288,24 @@ test('appends in an open commit go on from what was put into it before', async (
   await v.propose('default', [{ op: 'commit.open', branch: at('a'), note: null }], request)
   const key = { ...at('a'), id: request.id }
   const append = (path: string, text: string): Promise<void> =>
-    v.stageFiles('default', key, (writer) => writer.append(parseFilePath(path), utf8(text)))
-  await v.stageFiles('default', key, files({ new: '1', replaced: 'R', 'dir/x': 'a' }))
-  await v.stageFiles('default', key, (writer) => writer.delete(parseFilePath('gone')))
+    v.stageFiles(
+      'default',
+      key,
+      (writer) => writer.append(parseFilePath(path), utf8(text)),
+      core.request(),
+    )
+  await v.stageFiles(
+    'default',
+    key,
+    files({ new: '1', replaced: 'R', 'dir/x': 'a' }),
+    core.request(),
+  )
+  await v.stageFiles(
+    'default',
+    key,
+    (writer) => writer.delete(parseFilePath('gone')),
+    core.request(),
+  )
   for (const path of ['new', 'old', 'replaced', 'gone', 'dir/x', 'fresh']) {
     await append(path, '2')
     await append(path, '3')

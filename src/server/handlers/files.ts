@@ -72,7 +72,7 @@ export function fileHandlers({ versions }: Context): Files {
     }
     const open = await versions.openCommit(project, key)
     if (open) {
-      await versions.stageFiles(project, open, doWork)
+      await versions.stageFiles(project, open, doWork, request)
       return { ...key, commit: open.id, finished: false, ...written }
     }
     const note = message ? await objects.putBytes(utf8(message)) : null
