@@ -5,8 +5,8 @@ import { describeTopics } from '../../src/kafka/admin.ts'
 import { KafkaConnection } from '../../src/kafka/connect.ts'
 import { KafkaError } from '../../src/kafka/error.ts'
 import { partitionOf } from '../../src/kafka/murmur2.ts'
+import type { WriteRecord } from '../../src/kafka/produce.ts'
 import { KafkaWriter } from '../../src/kafka/write.ts'
-import type { WriteRecord } from '../../src/kafka/write.ts'
 import { keyAt } from '../../src/connector/mod.ts'
 import type {
   ConnectorContext,

@@ -128,13 +128,13 @@ export class KafkaSource implements Source {
       while (!signal.aborted) {
         await this.#context.sleep(LOOK_EVERY_MS, signal)
         if (signal.aborted) return
-        const topics = await describeTopics(this.#connection, this.#topics)
+        // One that fails is asked again; what ails the brokers the reading itself says.
+        const topics = await describeTopics(this.#connection, this.#topics).catch(() => [])
         const now = topics.reduce((sum, topic) => sum + topic.partitions.length, 0)
         if (now > partitions) grown.abort()
       }
     }
-    // A question that failed is asked again by the reading itself, with words.
-    look().catch(() => undefined)
+    void look()
   }
 
   /** The positions are in the commits; brokers need not know them. */

@@ -74,6 +74,12 @@ export async function topicOffsets(
 ): Promise<OffsetRange[]> {
   const [described] = await describeTopics(connection, [topic])
   const partitions = described?.partitions ?? []
+  const leaderless = partitions.find(({ leader }) => leader < 0)
+  if (leaderless)
+    throw new Refused(
+      `cannot ask for the offsets of ${topic}/${leaderless.partition}`,
+      CODE.leaderNotAvailable,
+    )
   const byLeader = Map.groupBy(partitions, ({ leader }) => leader)
   const ranges = await Promise.all(
     [...byLeader].map(async ([leader, led]) => {

@@ -45,6 +45,7 @@ export class BrokerConnection {
   #asked: Asked[] = []
   #nextId = 0
   #end: KafkaError | undefined
+  readonly #gone = new AbortController()
   readonly #onFailure: (error: KafkaError) => void
   #throttledUntilMs = 0
   #expiresMs = Number.POSITIVE_INFINITY
@@ -85,14 +86,18 @@ export class BrokerConnection {
       throw error
     })
     const connection = new BrokerConnection(address, socket, clientId, onFailure)
-    const leftMs = (): number => Math.max(1, Math.round(endMs - systemClock.monotonicMs()))
+    // One time for all the steps; deriving a key has no answer to wait for.
+    const late = setTimeout(
+      () => connection.#fail(`no answer in ${connectTimeoutMs} ms`),
+      Math.max(1, endMs - systemClock.monotonicMs()),
+    )
     const stop = (): void => connection.close()
     signal.addEventListener('abort', stop)
     try {
       if (signal.aborted) stop()
-      connection.#versions = await connection.ask(apiVersions(), leftMs())
+      connection.#versions = await connection.ask(apiVersions(), connectTimeoutMs)
       if (!sasl) return connection
-      const lifetimeMs = await logIn(sasl, (request) => connection.ask(request, leftMs()))
+      const lifetimeMs = await logIn(sasl, (request) => connection.ask(request, connectTimeoutMs))
       if (lifetimeMs > 0)
         connection.#expiresMs = systemClock.monotonicMs() + LOGIN_SHARE * lifetimeMs
       return connection
@@ -100,6 +105,7 @@ export class BrokerConnection {
       connection.close()
       throw error
     } finally {
+      clearTimeout(late)
       signal.removeEventListener('abort', stop)
     }
   }
@@ -116,7 +122,7 @@ export class BrokerConnection {
   async ask<T>(request: Request<T>, limitMs: number): Promise<T> {
     this.#knows(request.api)
     const heldMs = this.#throttledUntilMs - systemClock.monotonicMs()
-    if (heldMs > 0) await systemClock.sleep(heldMs)
+    if (heldMs > 0) await systemClock.sleep(heldMs, this.#gone.signal)
     const answer = await this.#send(request, limitMs)
     return request.read(answer, (ms) => {
       if (ms > 0) this.#throttledUntilMs = systemClock.monotonicMs() + ms
@@ -198,6 +204,7 @@ export class BrokerConnection {
 
   #finish(error: KafkaError): void {
     this.#end ??= error
+    this.#gone.abort()
     this.#socket.destroy()
     const asked = this.#asked
     this.#asked = []
@@ -232,19 +239,26 @@ function apiVersions(): Request<ReadonlyMap<number, { min: number; max: number }
   }
 }
 
-/** @param address `host:port` @throws KafkaError lost */
+/** @param address `host:port`; an IPv6 host stands in brackets or not */
+export function parseAddress(address: string): { host: string; port: number } | undefined {
+  const at = address.lastIndexOf(':')
+  const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1')
+  const port = Number(address.slice(at + 1))
+  return at < 1 || !Number.isInteger(port) || port < 1 || port > 65_535 ? undefined : { host, port }
+}
+
+/** @throws KafkaError lost */
 function dial(
   address: string,
   ssl: ConnectionOptions | undefined,
   limitMs: number,
   signal: AbortSignal,
 ): Promise<Socket> {
-  const at = address.lastIndexOf(':')
-  const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1')
-  const port = Number(address.slice(at + 1))
+  const to = parseAddress(address)
+  if (!to) throw new KafkaError('lost', `${address}: not an address: host:port is asked for`)
+  if (signal.aborted) throw new KafkaError('lost', `${address}: the connection was closed`)
+  const { host, port } = to
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-  if (at < 1 || !Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new KafkaError('lost', `${address}: not an address: host:port is asked for`)
   // The name in the certificate is asked for by name only; an address has none.
   const servername = /[a-z]/i.test(host) && !host.includes(':') ? { servername: host } : {}
   const socket = ssl
@@ -260,7 +274,6 @@ function dial(
     signal.removeEventListener('abort', stop)
     reject(new KafkaError('lost', `${address}: ${wordsOf(error)}`, error))
   }
-  if (signal.aborted) stop()
   signal.addEventListener('abort', stop)
   socket.once('error', failed)
   socket.once(ssl ? 'secureConnect' : 'connect', () => {

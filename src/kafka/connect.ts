@@ -102,7 +102,11 @@ export class KafkaConnection {
     const seeds = this.options.brokers.filter((seed) => !nodes.includes(seed))
     return [nodes, seeds].flatMap((all) =>
       all
-        .map((address) => ({ address, failed: this.#failedMs.get(address) ?? 0, at: random() }))
+        .map((address) => ({
+          address,
+          failed: this.#failedMs.get(address) ?? 0,
+          at: systemRandom.next(),
+        }))
         .toSorted((a, b) => a.failed - b.failed || a.at - b.at)
         .map(({ address }) => address),
     )
@@ -173,16 +177,21 @@ export class Brokers {
 
   /** What waits fails; asked again it opens again. */
   reset(): void {
-    this.#stop.abort()
+    this.#end()
     this.#stop = new AbortController()
+  }
+
+  /** For ever: what is asked later fails as well. */
+  close(): void {
+    this.#end()
+    this.#from.closed()
+  }
+
+  #end(): void {
+    this.#stop.abort()
     for (const opening of this.#open.values())
       opening.then((connection) => connection.close()).catch(() => undefined)
     this.#open.clear()
-  }
-
-  close(): void {
-    this.reset()
-    this.#from.closed()
   }
 }
 
@@ -204,10 +213,6 @@ async function settledWithin<T>(
   const result = await Promise.race([first, late])
   enough.abort()
   return result
-}
-
-function random(): number {
-  return systemRandom.next()
 }
 
 /** What a client that keeps trying says again and again is worth one line in this time. */

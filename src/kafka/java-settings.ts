@@ -1,6 +1,6 @@
 // How to connect, in the names of Kafka's Java client (and a few of librdkafka's), so that the settings
-// and files people have work here. What we do not know or cannot do is refused by name: a setting that is ignored in silence is
-// how a connection ends up unencrypted.
+// and files people have work here. What we do not know or cannot do is refused by name: a setting that
+// is ignored in silence is how a connection ends up unencrypted.
 
 import { VarveError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'

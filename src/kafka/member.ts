@@ -130,7 +130,12 @@ export class GroupMember {
     await this.#ask(leaveGroupOf(place)).catch(() => undefined)
   }
 
-  /** What waits fails. */
+  /** What waits fails, a join above all; what is asked later goes over new connections. */
+  abandon(): void {
+    this.#brokers.reset()
+  }
+
+  /** What waits fails, and what is asked later too. */
   close(): void {
     this.#brokers.close()
   }

@@ -8,7 +8,7 @@ import { Signal } from '../base/async.ts'
 import { systemClock } from '../base/clock.ts'
 import { topicOffsets } from './admin.ts'
 import type { Brokers, KafkaConnection } from './connect.ts'
-import { CODE, KafkaError } from './error.ts'
+import { CODE, KafkaError, Refused } from './error.ts'
 import { fetchOf } from './fetch.ts'
 import type { FetchAnswer } from './fetch.ts'
 import { decodeBatches } from './records.ts'
@@ -66,7 +66,7 @@ export interface ReadOptions {
   readonly maxWaitMs?: number
   /** Asked before each fetch; a part it refuses is left out of it and asked about again soon. */
   readonly wanted?: (part: ReadFrom) => boolean
-  /** A broker answered a fetch, with records or without. */
+  /** A broker answered a fetch as it should, with records or without. */
   readonly onAnswer?: () => void
 }
 
@@ -79,6 +79,8 @@ const MAX_PART_BYTES = 1024 * 1024
 /** Errors a metadata refresh mends are tried again so often before they are the caller's. */
 const TRIES = 20
 const TRY_AFTER_MS = 250
+/** So long the others are read before it is asked again who leads a partition that nobody led. */
+const LEADERLESS_MS = 500
 const MISSES = 4
 /** A part that is not wanted now may be in a moment: the others are not waited for longer. */
 const UNWANTED_WAIT_MS = 10
@@ -99,6 +101,7 @@ export async function* readPartitions(
     stop.abort()
     buffer.wake()
   }
+  if (signal.aborted) return
   signal.addEventListener('abort', end)
   const brokers = connection.brokers()
   const reader = new Reader(connection, brokers, from, buffer, stop.signal, options)
@@ -120,8 +123,14 @@ export async function* readPartitions(
 interface Held {
   readonly part: ReadFrom
   next: number
-  /** Answers in a row that said there is no such topic id. */
+  /** Answers in a row that said there is no such topic. */
   misses: number
+}
+
+/** From one look at the leaders to the next. */
+interface Round {
+  over: boolean
+  readonly untilMs: number
 }
 
 class Reader {
@@ -135,6 +144,8 @@ class Reader {
   /** By topic and partition. */
   #leaders: ReadonlyMap<string, number> = new Map()
   #tries = 0
+  /** Why the last round ended. */
+  #why: KafkaError | undefined
   /** How much heavier records are decoded than on the wire, lately; compression makes it large. */
   #weightRatio = 32
 
@@ -159,15 +170,21 @@ class Reader {
     while (!this.#signal.aborted) {
       await this.#askWhoLeads()
       const byLeader = Map.groupBy(this.#parts.values(), ({ part }) => this.#leader(part))
-      const stale = byLeader.delete(-1)
-      const round = { over: false }
-      await Promise.all([...byLeader].map(([leader, parts]) => this.#rounds(round, leader, parts)))
-      if (this.#signal.aborted) return
-      // A loop ended because something moved (or there was no leader at all).
-      if (++this.#tries > TRIES) {
-        const why = stale ? 'a partition has no leader' : 'a leader moved'
-        throw new KafkaError('lost', `cannot read from Kafka: ${why}`)
+      const [leaderless] = byLeader.get(-1) ?? []
+      byLeader.delete(-1)
+      if (leaderless) this.#why = refused(leaderless.part, CODE.leaderNotAvailable)
+      const limitMs = leaderless ? LEADERLESS_MS : Number.POSITIVE_INFINITY
+      const round = { over: false, untilMs: systemClock.monotonicMs() + limitMs }
+      try {
+        await Promise.all(
+          [...byLeader].map(([leader, parts]) => this.#rounds(round, leader, parts)),
+        )
+      } finally {
+        // Others that went on filling the buffer would keep the error from ever being met.
+        round.over = true
       }
+      if (this.#signal.aborted) return
+      if (++this.#tries > TRIES && this.#why) throw this.#why
       await systemClock.sleep(TRY_AFTER_MS, this.#signal)
     }
   }
@@ -180,11 +197,10 @@ class Reader {
     const names = [...new Set([...this.#parts.values()].map(({ part }) => part.topic))]
     const { topics } = await this.#connection.metadata(names)
     const leaders = new Map<string, number>()
-    for (const topic of topics.values()) {
+    for (const [name, topic] of topics) {
       if (topic instanceof KafkaError) {
-        // A topic may be unknown for a moment, to a broker that lags.
-        if (topic.kind === 'lost' || (topic.kind === 'missing' && this.#tries < MISSES)) continue
-        throw topic
+        if (topic.kind === 'missing' ? this.#missed(name) : topic.kind !== 'lost') throw topic
+        continue
       }
       for (const { partition, leader } of topic.partitions)
         leaders.set(`${topic.name}/${partition}`, leader)
@@ -192,10 +208,18 @@ class Reader {
     this.#leaders = leaders
   }
 
+  /** Whether a topic is gone: it may be unknown for a moment, to a broker that lags. */
+  #missed(name: string): boolean {
+    const parts = [...this.#parts.values()].filter(({ part }) => part.topic === name)
+    for (const held of parts) held.misses++
+    return parts.some(({ misses }) => misses > MISSES)
+  }
+
   /** Fetches from one broker until some broker's answer asks for fresh metadata. */
-  async #rounds(round: { over: boolean }, leader: number, parts: readonly Held[]): Promise<void> {
+  async #rounds(round: Round, leader: number, parts: readonly Held[]): Promise<void> {
     let rotate = 0
-    while (!this.#signal.aborted && !round.over) {
+    const isOver = (): boolean => round.over || systemClock.monotonicMs() >= round.untilMs
+    while (!this.#signal.aborted && !isOver()) {
       // The broker fills its answer from the front: take turns at being first.
       rotate = (rotate + 1) % parts.length
       const turn = [...parts.slice(rotate), ...parts.slice(0, rotate)].filter(({ part }) =>
@@ -208,13 +232,14 @@ class Reader {
       let answers: FetchAnswer[]
       try {
         answers = await this.#fetch(leader, turn, turn.length < parts.length)
-        this.#options.onAnswer?.()
       } catch (error) {
         round.over = true
-        if (error instanceof KafkaError && error.kind !== 'lost') throw error
+        this.#why = KafkaError.from('cannot read from Kafka', error)
+        if (this.#why.kind !== 'lost') throw this.#why
         return
       }
       for (const answer of answers) if (!(await this.#accept(answer))) round.over = true
+      if (!round.over) this.#options.onAnswer?.()
       await this.#buffer.room(this.#signal)
     }
   }
@@ -252,8 +277,9 @@ class Reader {
           )
         return false
       case CODE.topicDenied:
-        throw new KafkaError('denied', `cannot read topic "${part.topic}": not allowed`)
+        throw refused(part, answer.errorCode)
       default:
+        this.#why = refused(part, answer.errorCode)
         return false
     }
     this.#tries = 0
@@ -330,10 +356,13 @@ class Buffered {
     return undefined
   }
 
-  async room(signal: AbortSignal): Promise<boolean> {
+  async room(signal: AbortSignal): Promise<void> {
     while (this.#bytes >= this.#limit && !signal.aborted) await this.#emptied.wait()
-    return true
   }
+}
+
+function refused({ topic, partition }: ReadFrom, code: number): Refused {
+  return new Refused(`cannot read ${topic}/${partition}`, code)
 }
 
 function key(part: { readonly topicId: string; readonly partition: number }): string {

@@ -54,11 +54,12 @@ export function decodeBatches(
     at += 12 + size
     weight += batch.bytes + batch.records.length * RECORD_OVERHEAD
     next = Math.max(next, batch.lastOffset + 1)
+    abortedBy.pass(batch.lastOffset)
     if (batch.control) {
       if (isAbortMarker(batch.records[0])) abortedBy.end(batch.producerId)
       continue
     }
-    if (batch.transactional && abortedBy.has(batch.producerId, batch.lastOffset)) continue
+    if (batch.transactional && abortedBy.has(batch.producerId)) continue
     for (const record of batch.records) if (record.offset >= from) records.push(record)
   }
   return { records, next, bytes: weight }
@@ -74,7 +75,8 @@ class AbortedProducers {
     this.#waiting = aborted.toSorted((a, b) => b.firstOffset - a.firstOffset)
   }
 
-  has(producerId: number, upTo: number): boolean {
+  /** Also for a marker: the fetch may begin at it, with all it aborted before. */
+  pass(upTo: number): void {
     for (
       let next = this.#waiting.at(-1);
       next && next.firstOffset <= upTo;
@@ -83,6 +85,9 @@ class AbortedProducers {
       this.#now.add(next.producerId)
       this.#waiting.pop()
     }
+  }
+
+  has(producerId: number): boolean {
     return this.#now.has(producerId)
   }
 

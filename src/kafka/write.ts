@@ -7,10 +7,8 @@ import { CODE, KafkaError, Refused } from './error.ts'
 import { encodeBatch, produceOf } from './produce.ts'
 import type { PartitionAnswer, WriteRecord } from './produce.ts'
 
-export type { WriteRecord } from './produce.ts'
-
 /** Offsets of what was written, [from, to), by partition. */
-export type Written = Readonly<Record<string, { readonly from: string; readonly to: string }>>
+export type Written = Record<string, { readonly from: string; readonly to: string }>
 
 export const SEND_RECORDS = 2_000
 export const SEND_BYTES = 900_000
@@ -29,6 +27,7 @@ export class KafkaWriter {
   /** By partition; undefined: to be asked for. */
   #leaders: ReadonlyMap<number, number> | undefined
   #tail: Promise<unknown> = Promise.resolve()
+  #abandoned = new AbortController()
 
   constructor(connection: KafkaConnection, topic: string) {
     this.#connection = connection
@@ -48,36 +47,50 @@ export class KafkaWriter {
   }
 
   async #sendAll(records: readonly WriteRecord[]): Promise<Written> {
-    const written: Record<string, { from: string; to: string }> = {}
-    for (const batch of cut(records)) {
-      for (const [partition, range] of Object.entries(await this.#sendOne(batch)))
-        written[partition] = { from: written[partition]?.from ?? range.from, to: range.to }
-    }
+    const { signal } = this.#abandoned
+    const written: Written = {}
+    for (const run of cut(records)) await this.#sendRun(run, written, signal)
     return written
   }
 
-  async #sendOne(records: readonly WriteRecord[]): Promise<Written> {
+  /** @param written is added to */
+  async #sendRun(
+    records: readonly WriteRecord[],
+    written: Written,
+    signal: AbortSignal,
+  ): Promise<void> {
     const byPartition = Map.groupBy(records, ({ partition }) => partition)
     const nowMs = systemClock.nowMs()
     const batches = new Map(
       [...byPartition].map(([partition, own]) => [partition, encodeBatch(own, nowMs)]),
     )
-    const written: Record<string, { from: string; to: string }> = {}
+    const halved: WriteRecord[][] = []
     try {
       for (let attempt = 0; batches.size > 0; attempt++) {
-        if (attempt > 0) await systemClock.sleep(TRY_AFTER_MS * attempt)
-        for (const { partition, code, offset, words } of await this.#produce(batches)) {
-          if (code !== CODE.none) {
+        if (attempt > 0) await systemClock.sleep(TRY_AFTER_MS * attempt, signal)
+        for (const { partition, code, offset, words } of await this.#produce(batches, signal)) {
+          const own = byPartition.get(partition) ?? []
+          const divisible = TOO_LARGE.has(code) && own.length > 1
+          if (code !== CODE.none && !divisible) {
             this.#leaders = undefined
-            if (NOT_WRITTEN.has(code) && attempt < TRIES) continue
+            // An offset beside the refusal: it was written before the broker lost its lead.
+            if (NOT_WRITTEN.has(code) && offset < 0 && attempt < TRIES) continue
             throw new Refused(`cannot write to topic "${this.#topic}"`, code, words)
           }
           batches.delete(partition)
-          const to = offset + (byPartition.get(partition)?.length ?? 0)
-          written[partition] = { from: String(offset), to: String(to) }
+          if (code !== CODE.none) {
+            halved.push(own)
+            continue
+          }
+          const from = written[partition]?.from ?? String(offset)
+          written[partition] = { from, to: String(offset + own.length) }
         }
       }
-      return written
+      for (const own of halved) {
+        const half = own.length >> 1
+        await this.#sendRun(own.slice(0, half), written, signal)
+        await this.#sendRun(own.slice(half), written, signal)
+      }
     } catch (error) {
       this.#leaders = undefined
       const known = KafkaError.from(`cannot write to topic "${this.#topic}"`, error)
@@ -86,8 +99,12 @@ export class KafkaWriter {
   }
 
   /** Each batch to the one who leads its partition. */
-  async #produce(batches: ReadonlyMap<number, Buffer>): Promise<PartitionAnswer[]> {
+  async #produce(
+    batches: ReadonlyMap<number, Buffer>,
+    signal: AbortSignal,
+  ): Promise<PartitionAnswer[]> {
     this.#leaders ??= await this.#lookUp()
+    if (signal.aborted) throw new KafkaError('lost', 'the send was abandoned')
     const leaders = this.#leaders
     const byLeader = Map.groupBy(batches, ([partition]) => leaders.get(partition) ?? -1)
     const limitMs = this.#connection.requestTimeoutMs
@@ -113,6 +130,8 @@ export class KafkaWriter {
   /** What is in flight fails; later sends begin on new connections. */
   abandon(): void {
     this.#leaders = undefined
+    this.#abandoned.abort()
+    this.#abandoned = new AbortController()
     this.#brokers.reset()
   }
 
@@ -131,6 +150,9 @@ const NOT_WRITTEN: ReadonlySet<number> = new Set([
   CODE.notEnoughReplicas,
 ])
 
+/** Of a batch, not of a record: topics may take less at once than we send. */
+const TOO_LARGE: ReadonlySet<number> = new Set([CODE.messageTooLarge, CODE.recordListTooLarge])
+
 function noLeader(partition: number): PartitionAnswer {
   return { partition, code: CODE.leaderNotAvailable, offset: -1, words: null }
 }
@@ -140,7 +162,9 @@ export function* cut(records: readonly WriteRecord[]): Generator<readonly WriteR
   let run: WriteRecord[] = []
   let bytes = 0
   for (const record of records) {
-    const size = (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD
+    let size = (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD
+    for (const [name, value] of Object.entries(record.headers ?? {}))
+      size += Buffer.byteLength(name) + Buffer.byteLength(value)
     if (run.length > 0 && (run.length === SEND_RECORDS || bytes + size > SEND_BYTES)) {
       yield run
       run = []

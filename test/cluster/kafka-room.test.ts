@@ -1,5 +1,6 @@
 // The kafka room and its connector against a real broker, and against Java's client as a second opinion.
 
+import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kafkaConnector } from '../../connectors/kafka/connector.ts'
 import { readOptions } from '../../src/connector/mod.ts'
@@ -45,8 +46,8 @@ async function sink(topic: string): Promise<Sink> {
   return spec.make(readOptions(spec.options, given, 'kafka'), context)
 }
 
-/** The next `count` records of all partitions, from the beginning. */
-async function readAll(topic: string, count: number): Promise<ReadBatch[]> {
+/** The next `count` records of all partitions; with `end`, all until that one is passed. */
+async function readAll(topic: string, count: number, offset = 0, end = -1): Promise<ReadBatch[]> {
   const [described] = await describeTopics(connection, [topic])
   if (!described) throw new Error('no topic')
   const stop = new AbortController()
@@ -54,14 +55,14 @@ async function readAll(topic: string, count: number): Promise<ReadBatch[]> {
     topic,
     topicId: described.id,
     partition,
-    offset: 0,
+    offset,
   }))
   const batches: ReadBatch[] = []
   let records = 0
   for await (const batch of readPartitions(connection, from, stop.signal)) {
     batches.push(batch)
     records += batch.records.length
-    if (records >= count) stop.abort()
+    if (records >= count && batch.to > end) stop.abort()
   }
   return batches
 }
@@ -182,10 +183,32 @@ describe.skipIf(!kafkaAvailable)('kafka', () => {
     }
     await Promise.all(producers.map((producer) => producer.disconnect()))
     await write(topic, ['end'])
-    const values = (await readAll(topic, 3)).flatMap(({ records }) =>
-      records.map(({ value }) => value?.toString()),
+    const all = (await readAll(topic, 3)).flatMap(({ records }) => records)
+    expect(all.map(({ value }) => value?.toString())).toEqual(['kept', 'kept', 'end'])
+    // Also from the middle of a transaction, and from its marker.
+    const end = all.at(-1)?.offset ?? 0
+    for (let from = 0; from <= end; from++) {
+      const rest = (await readAll(topic, 1, from, end)).flatMap(({ records }) => records)
+      expect(rest).toEqual(all.filter(({ offset }) => offset >= from))
+    }
+  })
+
+  test('a topic that takes small batches only gets what we write in parts, in order', async () => {
+    const topic = `small${++topics}`
+    await withAdmin(broker.address, (admin) =>
+      admin.createTopics({
+        topics: [{ topic, configEntries: [{ name: 'max.message.bytes', value: '20000' }] }],
+      }),
     )
-    expect(values).toEqual(['kept', 'kept', 'end'])
+    const values = Array.from({ length: 200 }, () => randomBytes(500).toString('base64'))
+    await write(topic, values)
+    const records = (await readAll(topic, 200)).flatMap((batch) => batch.records)
+    expect(records.map(({ value }) => value?.toString())).toEqual(values)
+    await expect(write(topic, ['a', randomBytes(30_000).toString('base64')])).rejects.toMatchObject(
+      {
+        kind: 'too-large',
+      },
+    )
   })
 
   test('records the broker dropped before they were read: a gap with both ends', async () => {

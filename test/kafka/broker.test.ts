@@ -1,68 +1,30 @@
 // A connection to a broker that answers late, in pieces, wrongly or not at all.
 
-import { createServer } from 'node:net'
-import type { AddressInfo, Server, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { KafkaConnection } from '../../src/kafka/connect.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { metadataOf } from '../../src/kafka/metadata.ts'
 import { WireWriter } from '../../src/kafka/wire.ts'
+import { closeAll, connect, frame, listen, open } from './fake.ts'
+import type { Broker } from './fake.ts'
 
-const servers: Server[] = []
-const connections: KafkaConnection[] = []
-
-/** What a broker does with the bytes of one request, without its size. */
-type Broker = (request: Buffer, socket: Socket) => void
-
-async function listen(broker: Broker): Promise<string> {
-  const server = createServer((socket) => {
-    let bytes = Buffer.alloc(0)
-    socket.on('error', () => undefined)
-    socket.on('data', (chunk) => {
-      bytes = Buffer.concat([bytes, chunk])
-      while (bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0)) {
-        const size = bytes.readInt32BE(0)
-        broker(bytes.subarray(4, 4 + size), socket)
-        bytes = bytes.subarray(4 + size)
-      }
-    })
-  })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-afterEach(() => {
-  for (const connection of connections.splice(0)) connection.close()
-  for (const server of servers.splice(0)) server.close()
-})
+afterEach(closeAll)
 
 const [METADATA, API_VERSIONS] = [3, 18]
 
-function frame(id: number, body: WireWriter, tagged: boolean): Buffer {
-  const head = new WireWriter().int32(id)
-  if (tagged) head.noTags()
-  const bytes = Buffer.concat([head.bytes(), body.bytes()])
-  return Buffer.concat([new WireWriter().int32(bytes.length).bytes(), bytes])
-}
-
 /** Answers both requests of a metadata question; the cluster it tells of has no brokers and topics. */
-function answer(request: Buffer, { newest = 20 } = {}): Buffer {
+function answer(request: Buffer, { newest = 20, throttledMs = 0 } = {}): Buffer {
   const id = request.readInt32BE(4)
   if (request.readInt16BE(0) === API_VERSIONS) {
     const body = new WireWriter().int16(0)
     body.compactArray([METADATA], (key) => body.int16(key).int16(0).int16(newest).noTags())
     return frame(id, body.int32(0).noTags(), false)
   }
-  const body = new WireWriter().int32(0)
+  const body = new WireWriter().int32(throttledMs)
   body.compactArray([], () => {})
   body.compactString('cluster').int32(1)
   body.compactArray([], () => {})
   return frame(id, body.int32(0).noTags(), true)
-}
-
-function connect(...brokers: string[]): KafkaConnection {
-  const connection = new KafkaConnection({ brokers, connectTimeoutMs: 500, requestTimeoutMs: 500 })
-  connections.push(connection)
-  return connection
 }
 
 const answers: Broker = (request, socket) => void socket.write(answer(request))
@@ -88,7 +50,7 @@ test('one of two hangs: the other answers, and is asked first from then on', asy
   let hung = 0
   const silent = await listen(() => void hung++)
   const well = await listen(answers)
-  const connection = connect(silent, well)
+  const connection = connect([silent, well])
   for (let i = 0; i < 5; i++) await connection.metadata([])
   expect(hung).toBeLessThanOrEqual(1)
 })
@@ -149,4 +111,47 @@ test('closed, what waits fails at once', async () => {
   setTimeout(() => connection.close(), 20)
   await failed
   await expect(connection.metadata([])).rejects.toThrow(/closed/)
+})
+
+test('connections of a caller who closed them are not opened again', async () => {
+  const address = await listen(answers)
+  const own = connect(address).brokers()
+  const ask = (): Promise<unknown> => own.ask(address, metadataOf([]), 500)
+  await ask()
+  own.reset()
+  await ask()
+  own.close()
+  await expect(ask()).rejects.toThrow(/closed/)
+  while (open() > 0) await systemClock.sleep(5)
+})
+
+test('closed while the broker throttles: what is held back fails at once', async () => {
+  const throttledMs = 60_000
+  const connection = connect(
+    await listen((request, socket) => void socket.write(answer(request, { throttledMs }))),
+  )
+  await connection.metadata([])
+  const held = expect(connection.metadata([])).rejects.toMatchObject({ kind: 'lost' })
+  await systemClock.sleep(20)
+  connection.close()
+  await held
+})
+
+test('a broker that is slow at each step of the login has one time for all of them', async () => {
+  const address = await listen((request, socket) => {
+    const id = request.readInt32BE(4)
+    const [handshake, authenticate] = [17, 36]
+    const key = request.readInt16BE(0)
+    const body = new WireWriter()
+    if (key === API_VERSIONS) {
+      body.int16(0)
+      body.compactArray([handshake, authenticate], (one) => {
+        body.int16(one).int16(0).int16(9).noTags()
+      })
+      body.int32(0).noTags()
+    } else body.int16(0).int32(0)
+    setTimeout(() => socket.write(frame(id, body, false)), 300)
+  })
+  const sasl = { mechanism: 'plain', username: 'u', password: 'p' } as const
+  await expect(connect(address, { sasl }).metadata([])).rejects.toThrow('no answer in 500 ms')
 })

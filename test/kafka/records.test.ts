@@ -134,6 +134,15 @@ test('aborted records are left out until the abort marker of their producer, in 
   expect(values(from, 2, aborted)).toEqual([])
 })
 
+test('a piece of log that begins at an abort marker: what the producer wrote after it is given', () => {
+  const bytes = Buffer.concat([
+    batch({ base: 5, values: { 0: '' }, lastDelta: 0, producerId: 1, control: 'abort' }),
+    batch({ base: 6, values: { 0: 'kept' }, lastDelta: 0, producerId: 1, transactional: true }),
+    batch({ base: 7, values: { 0: '' }, lastDelta: 0, producerId: 1, control: 'commit' }),
+  ])
+  expect(values(bytes, 5, [{ producerId: 1, firstOffset: 2 }])).toEqual(['kept'])
+})
+
 test('a batch of very many records is decoded', () => {
   const many = Object.fromEntries(Array.from({ length: 150_000 }, (_, i) => [i, 'x']))
   const bytes = batch({ base: 0, values: many, lastDelta: 149_999, codec: 4 })

@@ -6,6 +6,7 @@ import type { Check } from '../../../base/check.ts'
 import { systemClock } from '../../../base/clock.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { createTopic, topicOffsets, topicSettings } from '../../../kafka/admin.ts'
+import { parseAddress } from '../../../kafka/broker.ts'
 import { KafkaConnection } from '../../../kafka/connect.ts'
 import { KafkaError } from '../../../kafka/error.ts'
 import { GroupMember } from '../../../kafka/member.ts'
@@ -166,17 +167,24 @@ async function checkUse(
       found: `${leaderless} partition(s) have no broker that leads them now`,
       remedy: 'start the brokers that keep them',
     })
+  if (leaderless > 0) return checks
   const stop = new AbortController()
   const late = clock.sleep(REQUEST_MS, stop.signal).then(() => stop.abort())
+  let answered = false
   try {
     const [range] = await topicOffsets(connection, topic.name)
     if (!range) return checks
     const from = { topic: topic.name, topicId: topic.id, partition: range.partition }
     const batches = readPartitions(connection, [{ ...from, offset: range.end }], stop.signal, {
       maxWaitMs: 0,
-      onAnswer: () => setImmediate(() => stop.abort()),
+      onAnswer: () => {
+        answered = true
+        stop.abort()
+      },
     })
     for await (const _ of batches) stop.abort()
+    if (!answered)
+      throw new KafkaError('lost', `cannot read topic "${topic.name}": no broker answered in time`)
   } catch (error) {
     const denied = error instanceof KafkaError && error.kind === 'denied'
     checks.push({
@@ -300,12 +308,10 @@ function words(error: unknown): string {
 
 /** @returns undefined when somebody listens */
 function listens(address: string): Promise<string | undefined> {
-  const at = address.lastIndexOf(':')
-  const port = Number(address.slice(at + 1))
-  if (at < 1 || !Number.isInteger(port) || port < 1 || port > 65_535)
-    return Promise.resolve('not an address: host:port is asked for')
+  const to = parseAddress(address)
+  if (!to) return Promise.resolve('not an address: host:port is asked for')
   return new Promise((resolve) => {
-    const socket = connect({ host: address.slice(0, at), port, timeout: CONNECT_MS })
+    const socket = connect({ ...to, timeout: CONNECT_MS })
     const end = (found: string | undefined) => (): void => {
       socket.destroy()
       resolve(found)

@@ -31,7 +31,6 @@ export interface GroupOptions {
   readonly topic: string
   /** On the brokers. */
   readonly group: string
-  /** For this member alone; closed with it. */
   readonly connection: KafkaConnection
   readonly keeper: TopicKeeper
   readonly clock: Clock
@@ -51,6 +50,8 @@ export class GroupSubscription {
   /** When the heartbeat that was last confirmed was sent. */
   #confirmedMs: number
   #seenMs: number
+  /** Reading failed last: heartbeats that are answered do not end the trouble. */
+  #unread = false
   #closing: Promise<void> | undefined
 
   constructor(options: GroupOptions) {
@@ -115,20 +116,25 @@ export class GroupSubscription {
   /** From joining to the next rebalance. @throws PlaceLost, KafkaError */
   async #generation(): Promise<void> {
     const { topic, group, keeper, clock } = this.#options
+    const { signal } = this.#stop
     const { partitions } = await keeper.describe(topic)
+    if (signal.aborted) return
     const had = [...this.#handing.positions().keys()]
+    const all = partitions.map(({ partition }) => partition)
     const askedMs = clock.monotonicMs()
-    const mine = await this.#member.join(
-      partitions.map(({ partition }) => partition),
-      had,
-    )
+    // Who closes does not wait for the others to join: the place is given back.
+    const stop = (): void => this.#member.abandon()
+    signal.addEventListener('abort', stop)
+    const joining = this.#member.join(all, had)
+    const mine = await joining.finally(() => signal.removeEventListener('abort', stop))
     this.#confirmed(askedMs)
-    if (this.#stop.signal.aborted) return
     for (const partition of had) if (!mine.includes(partition)) this.#handing.end(partition)
+    if (signal.aborted) return
     say('assigned', { group, partitions: mine.length, of: partitions.length })
     this.#handing.resume()
     const reading = new AbortController()
-    void this.#read(mine, AbortSignal.any([reading.signal, this.#stop.signal]))
+    this.#unread = false
+    void this.#read(mine, AbortSignal.any([reading.signal, signal]))
     try {
       await this.#keepPlace()
     } finally {
@@ -168,7 +174,7 @@ export class GroupSubscription {
   #confirmed(sentMs: number): void {
     this.#confirmedMs = sentMs
     this.#seenMs = this.#options.clock.monotonicMs()
-    this.#trouble.over()
+    if (!this.#unread) this.#trouble.over()
   }
 
   /** Before others may get our partitions: what runs ends, what is handled is committed. */
@@ -201,6 +207,8 @@ export class GroupSubscription {
     while (!signal.aborted && mine.length > 0) {
       try {
         const described = await keeper.describe(topic)
+        // The next join may wait on the connection that `begin` would ask.
+        if (signal.aborted) return
         await this.#begin(described, mine, signal)
         if (signal.aborted) return
         const from = mine.map((partition) => ({
@@ -213,6 +221,7 @@ export class GroupSubscription {
           wanted: ({ partition }) => this.#handing.hasRoom(partition),
           onAnswer: () => {
             this.#seenMs = this.#options.clock.monotonicMs()
+            this.#unread = false
             this.#trouble.over()
           },
         })
@@ -223,6 +232,7 @@ export class GroupSubscription {
         }
       } catch (error) {
         if (signal.aborted) return
+        this.#unread = true
         if (error instanceof OutOfRange) this.#restart(error)
         await this.#trouble.rest(error, signal)
       }
