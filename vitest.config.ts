@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 // `unit` runs in parallel and needs nothing but Node; `real` runs one file at a time against real
-// servers, a real Chromium, or the whole product in its own processes.
+// servers, a real Chromium, or the whole product in its own processes; `kubernetes` (npm run
+// test:kubernetes) on a real Kubernetes, which is built once.
 export default defineConfig({
   test: {
     projects: [
@@ -9,7 +10,13 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/cluster/**', 'test/e2e/**', 'test/tidy/**'],
+          exclude: [
+            'test/cluster/**',
+            'test/e2e/**',
+            'test/tidy/**',
+            'test/kubernetes/**',
+            'test/helm/**',
+          ],
           testTimeout: 60_000,
         },
       },
@@ -21,6 +28,17 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 600_000,
+        },
+      },
+      {
+        test: {
+          name: 'kubernetes',
+          include: ['test/helm/**/*.test.ts', 'test/kubernetes/**/*.test.ts'],
+          globalSetup: ['test/services/shared.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          // The first run builds Kubernetes.
+          hookTimeout: 2_400_000,
         },
       },
     ],

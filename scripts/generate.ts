@@ -9,6 +9,7 @@ import { optionsPage } from '../src/config/help.ts'
 import { ERRORS } from '../src/base/errors.ts'
 import type { Connector, OptionSpec } from '../src/connector/mod.ts'
 import { writeSchema } from './cassandra-schema.ts'
+import { writeHelm } from './generate-helm.ts'
 import { asyncapi } from '../src/events/asyncapi.ts'
 import { eventTypes, newest } from '../src/events/catalogue.ts'
 
@@ -124,6 +125,7 @@ if (import.meta.main) {
   writeFileSync(resolve(root, 'docs/options.md'), optionsPage())
   writeFileSync(resolve(root, 'schemas/openapi.json'), openapiSchema())
   writeSchema()
+  writeHelm()
   const streams = resolve(root, 'docs/streams.md')
   writeFileSync(streams, streamsPage(readFileSync(streams, 'utf8')))
   const events = resolve(root, 'docs/events.md')

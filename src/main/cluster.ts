@@ -185,7 +185,7 @@ async function openApi(
 ): ReturnType<typeof createServer> {
   const { options, health, meta, opened } = own
   const { versions, ids } = core
-  const desk = openDesk(ports, core, ground)
+  const desk = openDesk(ports, core, ground, { runs: 'process', user: undefined })
   opened.defer(() => desk.close())
   const taking = new AbortController()
   opened.defer(() => taking.abort())

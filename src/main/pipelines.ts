@@ -2,9 +2,11 @@
 // people and workers ask, and the planning that carries the log forward. A process has what its roles
 // need; the embedded server has it all, and workers as well.
 
+import { userInfo } from 'node:os'
 import { LoopPools } from '../exec/adapters/loops/pools.ts'
 import type { Runner } from '../exec/runner.ts'
 import type { Scratch } from '../exec/scratch.ts'
+import type { Abilities } from '../model/spec-abilities.ts'
 import { Board } from '../pipelines/board.ts'
 import { LogStore } from '../pipelines/logs.ts'
 import { PipelineService } from '../pipelines/pipeline-service.ts'
@@ -59,13 +61,13 @@ export interface Desk {
   close(): Promise<void>
 }
 
-export function openDesk(ports: Ports, core: Core, ground: Ground): Desk {
+export function openDesk(ports: Ports, core: Core, ground: Ground, abilities: Abilities): Desk {
   const { tables, bus, clock, random } = ports
   const { versions, objects } = core
-  const { board, rows, planner } = ground
+  const { board, rows } = ground
   const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
   const logs = new LogStore({ objects, tables, bus, clock, random })
-  const pipelines = new PipelineService({ board, versions, planner, rows, logs, bus, clock })
+  const pipelines = new PipelineService({ ...ground, versions, logs, bus, clock, abilities })
   return {
     pipelines,
     api: new WorkDesk({ queue, logs, versions }),
@@ -114,7 +116,9 @@ export function makeWorkshop(
   const { clock } = ports
   const { runner, scratch, workers } = options
   const ground = layGround(ports, core, { runner, workers: workers || WORKERS_ELSEWHERE })
-  const desk = openDesk(ports, core, ground)
+  const { uid, username } = userInfo()
+  const abilities: Abilities = { runs: 'process', user: { name: username, uid } }
+  const desk = openDesk(ports, core, ground, abilities)
   // Loops of an earlier run of this process are dead; workers elsewhere have an "@" in their names.
   const incarnation = core.ids()
   const isGone = (owner: string): boolean => !owner.includes('@') && !owner.startsWith(incarnation)

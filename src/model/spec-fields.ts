@@ -27,8 +27,11 @@ export function isPlain(value: unknown): value is Plain {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Longer words are cut in messages, and nobody looks for what was meant by them. */
+const MAX_SHOWN_CHARS = 60
+
 function shown(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 60) ?? String(value)
+  return JSON.stringify(value)?.slice(0, MAX_SHOWN_CHARS) ?? String(value)
 }
 
 /**
@@ -121,8 +124,14 @@ export class Fields {
     if (!isPlain(value)) return this.refuse(name, `expected an object, found ${shown(value)}`)
     const map: Record<string, string> = {}
     for (const [key, each] of Object.entries(value)) {
+      // On a plain object this key would be lost without a word.
+      if (key === '__proto__')
+        refuseSpec(pointerTo(this.at(name), key), `cannot use "__proto__" in "${name}"`)
       if (!['string', 'number', 'boolean'].includes(typeof each))
-        refuseSpec(pointerTo(this.at(name), key), `cannot read "${key}": expected text`)
+        refuseSpec(
+          pointerTo(this.at(name), key),
+          `cannot read "${key}" in "${name}": expected text`,
+        )
       map[key] = String(each)
     }
     return map
@@ -136,7 +145,7 @@ export class Fields {
     return refuseSpec(
       this.at(name),
       `cannot read ${this.#noun}: "${name}" is ${shown(value)}, expected ${words.join(' or ')}`,
-      nearest(value, words),
+      value.length > MAX_SHOWN_CHARS ? undefined : nearest(value, words),
     )
   }
 
@@ -154,6 +163,15 @@ export class Fields {
     return value === undefined ? undefined : new Fields(value, this.at(name), noun)
   }
 
+  /** Objects of a list, each to be read by its own fields. */
+  objects(name: string, noun: string, most: number): readonly Fields[] | undefined {
+    const value = this.raw(name)
+    if (value === undefined) return undefined
+    if (!Array.isArray(value)) return this.refuse(name, `expected a list, found ${shown(value)}`)
+    if (value.length > most) this.refuse(name, `at most ${most} of them, found ${value.length}`)
+    return value.map((each, i) => new Fields(each, pointerTo(this.at(name), i), noun))
+  }
+
   refuse(name: string, why: string): never {
     return refuseSpec(this.at(name), `cannot read ${this.#noun}: "${name}": ${why}`)
   }
@@ -161,14 +179,19 @@ export class Fields {
   /** A field that must be there: points at a misspelt one if that is what happened. */
   missing(name: string, hint = ''): never {
     for (const [given, { key }] of this.#given)
-      if (!this.#known.has(given) && nearest(given, [name]) !== undefined)
+      if (
+        !this.#known.has(given) &&
+        given.length <= MAX_SHOWN_CHARS &&
+        nearest(given, [name]) !== undefined
+      )
         this.#unknown(key, key.includes('_') ? snakeCase(name) : name)
     return this.refuse(name, `it is missing${hint && `: ${hint}`}`)
   }
 
   #unknown(key: string, meant: string | undefined): never {
     const at = pointerTo(this.pointer, key)
-    return refuseSpec(at, `cannot read ${this.#noun}: there is no field "${key}"`, meant)
+    const named = key.length > MAX_SHOWN_CHARS ? `${key.slice(0, MAX_SHOWN_CHARS)}…` : key
+    return refuseSpec(at, `cannot read ${this.#noun}: there is no field "${named}"`, meant)
   }
 
   /** Refuses every field nobody asked for: those of `reasons` with the reason, others by nearest. */
@@ -181,7 +204,8 @@ export class Fields {
           pointerTo(this.pointer, key),
           `cannot use "${key}" in ${this.#noun}: not supported yet: ${reason}`,
         )
-      const meant = nearest(name, [...this.#known, ...Object.keys(reasons)])
+      const known = [...this.#known, ...Object.keys(reasons)]
+      const meant = name.length > MAX_SHOWN_CHARS ? undefined : nearest(name, known)
       this.#unknown(key, meant && key.includes('_') ? snakeCase(meant) : meant)
     }
   }

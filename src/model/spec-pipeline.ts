@@ -6,6 +6,12 @@ import { DEFAULT_BRANCH } from './name.ts'
 import { isVarveError } from '../base/errors.ts'
 import { Fields, compact, refuseSpec } from './spec-fields.ts'
 import type { Plain } from './spec-fields.ts'
+import { parseMetadata, parseScheduling, parseTolerations } from './spec-placement.ts'
+import type { MetadataSpec, SchedulingSpec, TolerationSpec } from './spec-placement.ts'
+import { parseBudget, parseResourcePair } from './spec-resources.ts'
+import type { BudgetSpec, ResourceSpec } from './spec-resources.ts'
+import { parseTransform } from './spec-transform.ts'
+import type { TransformSpec } from './spec-transform.ts'
 
 export interface PfsInput {
   readonly project?: string
@@ -18,24 +24,21 @@ export interface PfsInput {
   readonly emptyFiles?: boolean
 }
 
-export interface TransformSpec {
-  readonly image?: string
-  readonly cmd: readonly string[]
-  readonly stdin?: readonly string[]
-  readonly errCmd?: readonly string[]
-  readonly errStdin?: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-  readonly workingDir?: string
-  readonly acceptReturnCode?: readonly number[]
-  readonly code?: readonly string[]
-}
-
 export interface PipelineSpec {
   readonly pipeline: { readonly project?: string; readonly name: string }
   readonly description?: string
   readonly transform: TransformSpec
   readonly input: { readonly pfs: PfsInput }
+  /** The most workers at once; fewer, down to none, follow from the work there is. */
   readonly parallelismSpec?: { readonly constant: number }
+  /** Said by people who come from elsewhere: workers follow the work either way. */
+  readonly autoscaling?: true
+  readonly resourceRequests?: ResourceSpec
+  readonly resourceLimits?: ResourceSpec
+  readonly schedulingSpec?: SchedulingSpec
+  readonly tolerations?: readonly TolerationSpec[]
+  readonly metadata?: MetadataSpec
+  readonly budget?: BudgetSpec
   readonly datumTries: number
   readonly datumTimeout?: string
   readonly jobTimeout?: string
@@ -54,27 +57,19 @@ export interface PipelineSpec {
   readonly egress?: { readonly sink: Plain; readonly mode?: string }
 }
 
-const CLUSTER = 'workers run on this machine; pod settings come with Kubernetes pools'
+const SIDECAR = 'what runs beside the code is sized by the operator'
+const MAX_WORKERS = 10_000
 const NOT_YET: Readonly<Record<string, string>> = {
   tfJob: 'run the training program as transform.cmd',
   service: 'a pipeline that serves a port is not built',
   spout: 'write a document of its own with "spout:" first',
   s3Out: 'write files to /pfs/out',
   cron: 'a cron input is not built',
-  autoscaling: 'there is nothing to set: workers always follow the queued work',
-  resourceRequests: CLUSTER,
-  resourceLimits: CLUSTER,
-  sidecarResourceRequests: CLUSTER,
-  sidecarResourceLimits: CLUSTER,
-  schedulingSpec: CLUSTER,
-  tolerations: CLUSTER,
-  podSpec: CLUSTER,
-  podPatch: CLUSTER,
-  metadata: CLUSTER,
+  sidecarResourceRequests: SIDECAR,
+  sidecarResourceLimits: SIDECAR,
   determined: 'it belongs to another product',
   maximumExpectedUptime: 'watch the job instead',
   errorBranch: 'failed datums stay listed with the job',
-  budget: 'there is no price table',
   update: 'putting a pipeline that exists updates it',
   reprocess: 'change "salt" to run everything again',
   dryRun: 'ask for a plan instead',
@@ -101,16 +96,6 @@ const PFS_NOT_YET: Readonly<Record<string, string>> = {
   reference: 'content always counts for what is run again',
   repoType: 'the only repos are of type user',
   commit: 'a pipeline reads a branch',
-}
-const TRANSFORM_NOT_YET: Readonly<Record<string, string>> = {
-  secrets: 'there is no store of secrets',
-  imagePullSecrets: CLUSTER,
-  memoryVolume: CLUSTER,
-  user: 'code runs as the user of the server',
-  datumBatching: 'one process runs for each datum',
-  debug: 'logs are always kept',
-  dockerfile: 'build the image before',
-  build: 'build the image before',
 }
 
 function name(fields: Fields, field: string, noun: string): string {
@@ -155,24 +140,6 @@ function parsePfs(fields: Fields): PfsInput {
   return parsed
 }
 
-function parseTransform(fields: Fields): TransformSpec {
-  const cmd = fields.strings('cmd') ?? []
-  if (cmd.length === 0 || cmd[0] === '') fields.missing('cmd', 'give the program and its arguments')
-  const transform = compact<TransformSpec>({
-    image: fields.string('image'),
-    cmd,
-    stdin: fields.strings('stdin'),
-    errCmd: fields.strings('errCmd'),
-    errStdin: fields.strings('errStdin'),
-    env: fields.map('env'),
-    workingDir: fields.string('workingDir'),
-    acceptReturnCode: fields.ints('acceptReturnCode'),
-    code: fields.strings('code'),
-  })
-  fields.end(TRANSFORM_NOT_YET)
-  return transform
-}
-
 function parseSets(fields: Fields): NonNullable<PipelineSpec['datumSetSpec']> {
   const sets = compact<NonNullable<PipelineSpec['datumSetSpec']>>({
     number: fields.int('number', 0) || undefined,
@@ -201,6 +168,20 @@ function parseSugar(fields: Fields): NonNullable<PipelineSpec['egress']> {
   return parsed
 }
 
+const INSTEAD =
+  'write "resourceRequests", "resourceLimits", "schedulingSpec", "tolerations", "metadata", ' +
+  '"transform.user" or "transform.secrets"'
+
+/** A raw piece of a pod could undo what keeps its code from everything else. */
+function refuseRawPods(fields: Fields): void {
+  for (const raw of ['podSpec', 'podPatch']) {
+    const given = fields.raw(raw)
+    // Empty is how Pachyderm prints one that was never set.
+    if (given === undefined || given === '') continue
+    refuseSpec(fields.at(raw), `cannot use "${raw}": pods are not given piece by piece; ${INSTEAD}`)
+  }
+}
+
 /** @throws VarveError INVALID_SPEC with details {pointer, field, nearest} */
 export function parsePipelineDocument(value: unknown): PipelineSpec {
   const fields = new Fields(value, '', 'the pipeline')
@@ -223,16 +204,28 @@ export function parsePipelineDocument(value: unknown): PipelineSpec {
 
   const parallelism = fields.object('parallelismSpec', 'the parallelism')
   const constant = parallelism?.int('constant', 0) || undefined
-  parallelism?.end({ coefficient: 'give "constant"' })
+  if (constant !== undefined && constant > MAX_WORKERS)
+    parallelism?.refuse('constant', `at most ${MAX_WORKERS} workers, found ${constant}`)
+  parallelism?.end({ coefficient: 'give "constant"', maxWorkers: 'give "constant"' })
   const reprocess = fields.oneOf('reprocessSpec', ['until_success', 'every_job'])
   const sets = fields.object('datumSetSpec', 'the datum sets')
   const egress = fields.object('egress', 'the egress')
+  refuseRawPods(fields)
+  const scheduling = fields.object('schedulingSpec', 'the scheduling')
+  const metadata = fields.object('metadata', 'the metadata')
+  const budget = fields.object('budget', 'the budget')
   const spec = compact<PipelineSpec>({
     pipeline: owner,
     description: fields.string('description'),
     transform: parseTransform(transform),
     input: { pfs: parsePfs(pfs) },
     parallelismSpec: constant === undefined ? undefined : { constant },
+    autoscaling: fields.bool('autoscaling') || undefined,
+    ...parseResourcePair(fields),
+    schedulingSpec: scheduling && parseScheduling(scheduling),
+    tolerations: parseTolerations(fields),
+    metadata: metadata && parseMetadata(metadata),
+    budget: budget && parseBudget(budget),
     datumTries: fields.int('datumTries', 0) || 3,
     datumTimeout: fields.duration('datumTimeout'),
     jobTimeout: fields.duration('jobTimeout'),
@@ -246,9 +239,8 @@ export function parsePipelineDocument(value: unknown): PipelineSpec {
     salt: fields.string('salt'),
     egress: egress && parseSugar(egress),
   })
-  for (const off of ['autoscaling', 's3Out'])
-    if (fields.has(off) && fields.raw(off) !== false)
-      refuseSpec(fields.at(off), `cannot use "${off}": not supported yet: ${NOT_YET[off]}`)
+  if (fields.raw('s3Out') !== false && fields.has('s3Out'))
+    refuseSpec(fields.at('s3Out'), `cannot use "s3Out": not supported yet: ${NOT_YET['s3Out']}`)
   fields.end(NOT_YET)
   return spec
 }

@@ -7,6 +7,8 @@ import { branchKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Op, PipelinePut } from '../model/ops.ts'
 import type { Path } from '../model/path.ts'
+import { refuseUnsupported, withoutEffectHere } from '../model/spec-abilities.ts'
+import type { Abilities } from '../model/spec-abilities.ts'
 import { parsePipelineDocument } from '../model/spec-pipeline.ts'
 import type { PipelineSpec } from '../model/spec-pipeline.ts'
 import { refuseSpec } from '../model/spec-fields.ts'
@@ -44,6 +46,7 @@ export class PipelineService implements Pipelines {
   readonly #logs: LogStore
   readonly #clock: Clock
   readonly #explainer: Explainer
+  readonly #abilities: Abilities
   readonly #bell: Subscription
   /** By `project/pipeline=job`, then by chunk. */
   readonly #progress = new Map<string, Map<number, { done: number; failed: number }>>()
@@ -56,12 +59,15 @@ export class PipelineService implements Pipelines {
     logs: LogStore
     bus: Bus
     clock: Clock
+    /** What code here can be given: what a spec asks beyond it is refused. */
+    abilities: Abilities
   }) {
     this.#board = options.board
     this.#versions = options.versions
     this.#planner = options.planner
     this.#logs = options.logs
     this.#clock = options.clock
+    this.#abilities = options.abilities
     this.#explainer = new Explainer({ versions: options.versions, rows: options.rows })
     this.#bell = hearRings(options.bus, (what) => {
       if (what.kind !== 'progress') return
@@ -83,7 +89,7 @@ export class PipelineService implements Pipelines {
     document: Readonly<Record<string, unknown>>,
     request: Request,
   ): Promise<Pipeline> {
-    const spec = readSpec(project, document)
+    const spec = this.#readSpec(project, document)
     const { name } = spec.pipeline
     const { repo, branch } = spec.input.pfs
     const { egress, ...own } = spec
@@ -126,12 +132,13 @@ export class PipelineService implements Pipelines {
   }
 
   async plan(project: string, document: Readonly<Record<string, unknown>>): Promise<PipelinePlan> {
-    const spec = readSpec(project, document)
+    const spec = this.#readSpec(project, document)
+    const idle = withoutEffectHere(spec, this.#abilities)
     const { pfs } = spec.input
     const branch = await this.#versions.branch(project, pfs)
     if (!branch?.head?.root) {
       const warning = `there is nothing to run yet: "${branchKey(pfs)}" has no finished commit`
-      return { total: 0, run: 0, reuse: 0, warnings: [warning] }
+      return { total: 0, run: 0, reuse: 0, warnings: [warning, ...idle] }
     }
     const { name } = spec.pipeline
     const stands = await this.#versions.pipeline(project, name)
@@ -150,9 +157,9 @@ export class PipelineService implements Pipelines {
     if (error !== null) warnings.push(error)
     else if (total === 0) warnings.push(`the glob "${pfs.glob}" matches nothing`)
     if (codeChanged > 0) warnings.push(`${codeChanged} datums run again because the code changed`)
-    if (spec.transform.image !== undefined)
+    if (spec.transform.image !== undefined && this.#abilities.runs === 'process')
       warnings.push(`the image "${spec.transform.image}" is not used: code runs on this machine`)
-    return { total, run, reuse, warnings }
+    return { total, run, reuse, warnings: [...warnings, ...idle] }
   }
 
   async waitingFor(project: string, pipeline: string): Promise<string | undefined> {
@@ -275,13 +282,20 @@ export class PipelineService implements Pipelines {
     throw new VarveError('NOT_FOUND_PIPELINE', `cannot find the pipeline "${pipeline}"${hint}`)
   }
 
+  /** @throws VarveError INVALID_SPEC */
+  #readSpec(project: string, document: Readonly<Record<string, unknown>>): PipelineSpec {
+    const spec = readSpecOf(project, document)
+    refuseUnsupported(spec, this.#abilities, document)
+    return spec
+  }
+
   close(): Promise<void> {
     return this.#bell.close()
   }
 }
 
 /** @throws VarveError INVALID_SPEC with details {pointer, field, nearest} */
-function readSpec(project: string, document: Readonly<Record<string, unknown>>): PipelineSpec {
+function readSpecOf(project: string, document: Readonly<Record<string, unknown>>): PipelineSpec {
   const spec = parsePipelineDocument(document)
   const { pfs } = spec.input
   if (spec.pipeline.project !== undefined && spec.pipeline.project !== project)

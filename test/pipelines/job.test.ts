@@ -197,6 +197,26 @@ describe('what runs again', () => {
   })
 })
 
+test('what code cannot be given here is refused when the pipeline is put; what has no effect is said', async () => {
+  const made = await inlineWorld({ upper: upper('1') })
+  world = made.world
+  await world.repo('in')
+  const asking = (fields: object): ReturnType<typeof spec> => ({
+    ...spec('out', 'in', ['upper'], named),
+    ...fields,
+  })
+  const gpu = { resource_limits: { gpu: { type: 'nvidia.com/gpu', number: 1 } } }
+  await expect(world.put(asking(gpu))).rejects.toMatchObject({
+    code: 'INVALID_SPEC',
+    message: expect.stringContaining('resourceLimits.gpu') as string,
+    details: { pointer: '/resource_limits/gpu' },
+  })
+  const sized = asking({ resource_requests: { cpu: 2, memory: '1Gi' } })
+  const { warnings } = await world.pipelines.plan(PROJECT, sized)
+  expect(warnings.join('\n')).toContain('"resourceRequests" has no effect')
+  await world.put(sized)
+})
+
 test('two datums that put one path fail the job, naming both and the path', async () => {
   const same: Program = { version: '1', run: ({ write }) => write('out/same', 'x') }
   world = (await inlineWorld({ same })).world

@@ -82,7 +82,16 @@ export class World {
     const guests = { board, versions, rows, tables, bus, clock, ids, isGone }
     this.board = board
     this.rows = rows
-    this.pipelines = new PipelineService({ board, versions, planner, rows, logs, bus, clock })
+    this.pipelines = new PipelineService({
+      board,
+      versions,
+      planner,
+      rows,
+      logs,
+      bus,
+      clock,
+      abilities: { runs: 'process', user: undefined },
+    })
     this.desk = new WorkDesk({ queue, logs, versions })
     const api = this.desk
     const trouble = (error: unknown): void => void this.troubles.push(error)

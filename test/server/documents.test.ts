@@ -110,7 +110,7 @@ test.each([
   ['"service": {}', /"service".*not supported yet/],
   ['"tf_job": {}', /"tf_job".*not supported yet/],
   ['"egress": { "URL": "s3://b" }', /"URL".*not supported yet/],
-  ['"resource_limits": { "gpu": {} }', /"resource_limits".*not supported yet/],
+  ['"sidecar_resource_limits": {}', /"sidecar_resource_limits".*not supported yet/],
 ])('what is known but not built is refused by name: %s', (field, message) => {
   const base = JSON.parse(EDGES) as Record<string, unknown>
   const spec = { ...base, ...(JSON.parse(`{${field}}`) as Record<string, unknown>) }

@@ -49,7 +49,7 @@ export const ROOMS: Readonly<Record<string, RoomRule>> = {
   versions: { may: ['log', 'objects', 'tables'], kind: 'core' },
   log: { may: ['tables', 'bus', 'blob'], kind: 'core' },
   objects: { may: ['blob', 'tables'], kind: 'core' },
-  exec: { may: [], kind: 'rim' },
+  exec: { may: [], kind: 'rim', vendors: ['@kubernetes/client-node'] },
   bus: { may: ['kafka'], kind: 'rim' },
   tables: { may: [], kind: 'rim', vendors: ['cassandra-driver'] },
   blob: {
