@@ -12,11 +12,12 @@ import type { Pair } from './worker-world.ts'
 import { issue, openPipelines, serve } from './worker-world.ts'
 import type { World as Server } from './world.ts'
 
-/** Ten times as fast: beats, leases, back-off. */
+/** Faster: beats, leases, back-off. Not so fast that a machine that stalls a moment loses a lease. */
+const TIMES = 3
 const fast: Clock = {
   nowMs: () => systemClock.nowMs(),
-  monotonicMs: () => systemClock.monotonicMs() * 10,
-  sleep: (ms, signal) => systemClock.sleep(ms / 10, signal),
+  monotonicMs: () => systemClock.monotonicMs() * TIMES,
+  sleep: (ms, signal) => systemClock.sleep(ms / TIMES, signal),
 }
 const named = (more = {}) => ({ input: { pfs: { repo: 'in', glob: '/*' } }, ...more })
 const { token } = issue('default', 1000)
