@@ -1,21 +1,9 @@
 // The port that runs user code for one datum. test/contract/runner.ts runs it on every adapter.
 
-/** The part of a pipeline's spec that says what to run (model/spec.ts, normalised). */
-export interface Transform {
-  readonly image?: string
-  /** Argument vector; never a shell string. Empty: nothing to run. */
-  readonly cmd: readonly string[]
-  /** Lines fed to it, joined with "\n". */
-  readonly stdin?: readonly string[]
-  readonly errCmd?: readonly string[]
-  readonly errStdin?: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-  readonly workingDir?: string
-  readonly user?: string
-  readonly acceptReturnCode?: readonly number[]
-  /** Globs of files beside the spec that are part of the code. */
-  readonly code?: readonly string[]
-}
+import type { TransformSpec } from '../model/spec-transform.ts'
+
+/** The part of a pipeline's spec that says what to run, normalised. */
+export type Transform = TransformSpec
 
 /** 64 hex digits: equal exactly when the code that would run is the same. */
 export type CodeDigest = string

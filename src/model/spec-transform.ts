@@ -8,7 +8,9 @@ import { brief, parseVariables, pathTrouble } from './spec-word.ts'
 
 export interface TransformSpec {
   readonly image?: string
+  /** Argument vector; never a shell string. */
   readonly cmd: readonly string[]
+  /** Lines fed to it, joined with "\n". */
   readonly stdin?: readonly string[]
   readonly errCmd?: readonly string[]
   readonly errStdin?: readonly string[]
@@ -20,6 +22,7 @@ export interface TransformSpec {
   /** `1000`, `1000:100`, or a name. */
   readonly user?: string
   readonly acceptReturnCode?: readonly number[]
+  /** Globs of files beside the spec that are part of the code. */
   readonly code?: readonly string[]
 }
 
