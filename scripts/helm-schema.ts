@@ -1,9 +1,10 @@
-// The JSON schema of the chart's values: shapes here, words from the comments of values.yaml, options from
-// the table in the code. Nothing that is not named is allowed, so that a misspelt value is refused; only
-// what Kubernetes itself checks is passed on as it is.
+// The JSON schema of the chart's values: shapes here, words from the comments of values.yaml, options and
+// settings of pools from their tables in the code. Nothing that is not named is allowed, so that a misspelt
+// value is refused; only what Kubernetes itself checks is passed on as it is.
 
 import { OPTIONS, ROLES } from '../src/config/options.ts'
 import type { OptionName, OptionSpec } from '../src/config/options.ts'
+import { PoolSettings } from '../src/config/pool-settings.ts'
 
 export interface Schema {
   readonly type?: string | readonly string[]
@@ -21,6 +22,17 @@ const SET_BY_CHART: readonly OptionName[] = [
   'port', // the one probes and services know
   'kafkaConfig', // a file of secrets.kafka
   'cassandraCa', // a file of secrets.cassandra
+  'pools', // a file made of the values `pools`
+]
+
+/** Settings of pools that follow from the rest of the chart. */
+const POOLS_SET_BY_CHART: readonly (keyof PoolSettings)[] = [
+  'namespace', // the release's own, unless the value says otherwise
+  'labels',
+  'owner',
+  'image',
+  'pullSecrets',
+  'api',
 ]
 
 /** The options that stand below `options`: plain ones of the programs that the chart runs. */
@@ -59,6 +71,22 @@ function optionSchema(spec: OptionSpec): Schema {
       return { ...about, type: ['array', 'string'], items, minItems: 1, minLength: 1 }
     }
   }
+}
+
+/** What may stand below `pools`, beside its switch and its namespace. */
+export function poolValues(): [string, Schema][] {
+  const all = Object.entries(asSchema(PoolSettings).properties ?? {})
+  return all.filter(([name]) => !(POOLS_SET_BY_CHART as readonly string[]).includes(name))
+}
+
+/** As plain JSON schema, in which a map is an object whose other properties are what it holds. */
+function asSchema(declared: object): Schema {
+  return JSON.parse(JSON.stringify(declared), (_name, value: unknown) => {
+    if (typeof value !== 'object' || value === null || !('patternProperties' in value)) return value
+    const { patternProperties, ...rest } = value
+    const [held] = Object.values(patternProperties as Readonly<Record<string, unknown>>)
+    return { ...rest, additionalProperties: held }
+  }) as Schema
 }
 
 const text: Schema = { type: 'string' }
@@ -112,7 +140,7 @@ function valuesSchema(): Schema {
     roles: object(
       Object.fromEntries(ROLES.map((role) => [role, object({ replicas: count, resources })])),
     ),
-    pools: object({ enabled: flag, namespaces: texts }),
+    pools: object({ enabled: flag, namespace: text, ...Object.fromEntries(poolValues()) }),
     embedded: object({
       enabled: flag,
       demo: flag,
@@ -174,7 +202,7 @@ function valuesSchema(): Schema {
 }
 
 /**
- * values.schema.json, whole.
+ * values.schema.json, whole. What a table in the code describes needs no comment.
  * @param words the comments of values.yaml by path, `image.tag`
  * @throws when a value has no comment, or a comment no value: then the two have grown apart
  */
@@ -183,10 +211,10 @@ export function helmSchema(words: ReadonlyMap<string, string>): Schema {
   const described = (schema: Schema, path: string): Schema => {
     const description = words.get(path)
     unused.delete(path)
-    if (description !== undefined && schema.properties && path !== 'options')
-      return { ...within(schema, path), description }
-    if (description !== undefined) return { ...schema, description }
-    if (schema.properties) return within(schema, path)
+    if (description === undefined && schema.description !== undefined) return schema
+    const inside = schema.properties ? within(schema, path) : schema
+    if (description !== undefined) return { ...inside, description }
+    if (schema.properties) return inside
     if (path === 'global') return schema
     throw new Error(`cannot describe the value "${path}": values.yaml has no comment above it`)
   }

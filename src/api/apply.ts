@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineRoute } from './route.ts'
 import { listOf, nullable, oneOf } from './shapes.ts'
-import { PlanView } from './pipelines.ts'
+import { BoundView, PlanView } from './pipelines.ts'
 
 export const Applied = Type.Object({
   kind: oneOf(['pipeline', 'spout', 'egress']),
@@ -10,6 +10,8 @@ export const Applied = Type.Object({
   action: oneOf(['create', 'update', 'none'], 'What was done, or would be with dryRun'),
   /** Pipelines on a dry run: what would run. */
   plan: nullable(PlanView),
+  /** Pipelines that run in pods: the most that may run at once. */
+  bound: nullable(BoundView),
 })
 export type Applied = Static<typeof Applied>
 

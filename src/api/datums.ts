@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineRoute } from './route.ts'
-import { CommitId, listOf, nullable, oneOf } from './shapes.ts'
+import { CommitId, HindranceView, listOf, nullable, oneOf } from './shapes.ts'
 
 export const DATUM_STATES = [
   'queued',
@@ -17,6 +17,8 @@ export const DatumInfo = Type.Object({
   key: Type.String(),
   state: oneOf(DATUM_STATES),
   why: Type.String({ description: 'Why it ran, or why it did not' }),
+  /** Of one that has not run yet: what it waits for, where that is known. */
+  waiting: nullable(HindranceView),
   job: CommitId,
   inputs: listOf(Type.Object({ name: Type.String(), path: Type.String(), digest: Type.String() })),
   attempts: Type.Integer(),

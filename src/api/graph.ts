@@ -28,6 +28,12 @@ export interface GraphNode {
   readonly line: string
   /** Why it does not run and what to try next; null when nothing is wrong. */
   readonly cause: { readonly text: string; readonly remedy: string } | null
+  /** Of a pipeline that runs in pods: how many run, how many the work would keep busy. */
+  readonly pods: {
+    readonly pool: string | null
+    readonly running: number
+    readonly wanted: number
+  } | null
   /** 0 … 1 while work runs. */
   readonly progress: number | null
   /** Commits in all (repo), jobs (pipeline), records (feed, egress): the number that moves. */

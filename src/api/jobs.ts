@@ -6,6 +6,7 @@ import {
   CauseView,
   CommitId,
   CommitRef,
+  HindranceView,
   nullable,
   oneOf,
   PageQuery,
@@ -33,6 +34,8 @@ export const JobView = Type.Object({
   progress: nullable(
     Type.Object({ done: Type.Integer(), failed: Type.Integer(), toRun: Type.Integer() }),
   ),
+  /** What keeps its datums from being run by anybody; null when somebody runs them, or needs not. */
+  waiting: nullable(HindranceView),
   codeKey: Type.String(),
   cause: nullable(CauseView),
   startedSeq: Type.Integer(),

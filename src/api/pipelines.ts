@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { defineRoute } from './route.ts'
 import { AtMs, BranchRef, Json, listOf, nullable, oneOf, PageQuery, pageOf } from './shapes.ts'
 import { JobView } from './jobs.ts'
+import { PipelinePool } from './pools.ts'
 
 export const PipelineView = Type.Object({
   name: Type.String(),
@@ -12,6 +13,7 @@ export const PipelineView = Type.Object({
   inputs: listOf(BranchRef),
   backlog: oneOf(['every', 'latest']),
   waitingFor: nullable(Type.String({ description: 'What a queued commit waits for, in words' })),
+  pool: nullable(PipelinePool),
   lastJob: nullable(JobView),
   updatedAtMs: AtMs,
 })
@@ -20,11 +22,19 @@ export type PipelineView = Static<typeof PipelineView>
 export const PipelineDetail = Type.Object({ ...PipelineView.properties, spec: Json })
 export type PipelineDetail = Static<typeof PipelineDetail>
 
+/** The most that may run at once, by the spec and the caps of project and cluster; null: not bounded. */
+export const BoundView = Type.Object({
+  pods: nullable(Type.Integer()),
+  costPerHour: nullable(Type.Number({ description: 'In the currency of the price table' })),
+})
+export type BoundView = Static<typeof BoundView>
+
 export const PlanView = Type.Object({
   total: Type.Integer(),
   run: Type.Integer(),
   reuse: Type.Integer(),
   warnings: listOf(Type.String()),
+  bound: nullable(BoundView),
 })
 export type PlanView = Static<typeof PlanView>
 

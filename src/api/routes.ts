@@ -37,6 +37,7 @@ import {
   startPipeline,
   stopPipeline,
 } from './pipelines.ts'
+import { getPool, getPoolDemand, listPools } from './pools.ts'
 import { createProject, getProject, listProjects } from './projects.ts'
 import { rebuildProject } from './rebuild.ts'
 import { createRepo, deleteRepo, getRepo, listRepos } from './repos.ts'
@@ -86,6 +87,9 @@ export const ROUTES = [
   stopPipeline,
   startPipeline,
   deletePipeline,
+  listPools,
+  getPool,
+  getPoolDemand,
   listJobs,
   getJob,
   waitJob,

@@ -59,6 +59,15 @@ export const CauseView = Type.Object({
   commit: nullable(CommitRef),
 })
 
+/** Why something does not run, and what to try next. */
+export const HindranceView = Type.Object({
+  reason: Type.String({
+    description: 'For programs: `Unschedulable`, `ImageMissing`; more may come',
+  }),
+  cause: Type.String({ description: 'What is in the way' }),
+  remedy: Type.String({ description: 'What to try next' }),
+})
+
 /** problem+json, RFC 9457. */
 export const Problem = Type.Object({
   type: Type.String(),

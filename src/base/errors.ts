@@ -59,6 +59,7 @@ export const ERRORS = {
   NOT_FOUND_PATH: notFound('path', 'varve file ls REPO@BRANCH shows what exists'),
   NOT_FOUND_PIPELINE: notFound('pipeline', 'varve pipeline list shows what exists'),
   NOT_FOUND_JOB: notFound('job', 'varve job list shows what exists'),
+  NOT_FOUND_POOL: notFound('pool', 'varve pool list shows what exists'),
   NOT_FOUND_DATUM: notFound('datum', 'varve datum list PIPELINE@JOB shows what exists'),
   NOT_FOUND_SPOUT: notFound('spout', 'varve spout list shows what exists'),
   NOT_FOUND_EGRESS: notFound('egress', 'varve egress list shows what exists'),

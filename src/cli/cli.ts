@@ -14,6 +14,7 @@ import { addJob } from './commands/job.ts'
 import { addLogs } from './commands/logs.ts'
 import { addMeta } from './commands/meta.ts'
 import { addPipeline } from './commands/pipeline.ts'
+import { addPool } from './commands/pool.ts'
 import { addProject } from './commands/project.ts'
 import { addRebuild } from './commands/rebuild.ts'
 import { addRepo } from './commands/repo.ts'
@@ -63,6 +64,7 @@ export function buildCli(options: CliOptions): Command {
     addCommit,
     addFile,
     addPipeline,
+    addPool,
     addJob,
     addDatum,
     addLogs,

@@ -6,6 +6,8 @@ const GLYPHS: Readonly<
   Record<string, readonly [glyph: string, colour: 'cyan' | 'green' | 'red' | 'yellow' | 'gray']>
 > = {
   running: ['●', 'cyan'],
+  partly: ['●', 'yellow'],
+  failing: ['✗', 'red'],
   finished: ['✓', 'green'],
   success: ['✓', 'green'],
   recovered: ['✓', 'green'],
@@ -27,6 +29,18 @@ export function stateText(state: string, color: boolean): string {
   const [glyph, colour] = GLYPHS[lead] ?? ['○', 'gray']
   const text = `${glyph} ${state}`
   return color ? styleText(colour, text, { validateStream: false }) : text
+}
+
+/** `at most 8 pods, 3.20 an hour`: how much of a pipeline may run at once. */
+export function boundText(bound: {
+  readonly pods: number | null
+  readonly costPerHour: number | null
+}): string {
+  const { pods, costPerHour } = bound
+  const parts = pods === null ? [] : [many(pods, 'pod')]
+  if (costPerHour !== null) parts.push(`${costPerHour.toFixed(2)} an hour`)
+  if (parts.length === 0) return 'nothing bounds it: give parallelismSpec or budget'
+  return `at most ${parts.join(', ')}`
 }
 
 export function muted(text: string, color: boolean): string {

@@ -259,6 +259,14 @@ export const OPTIONS = {
     flag: '--registry',
     for: ['serve'],
   },
+  pools: {
+    type: 'text',
+    default: undefined,
+    doc: 'File (JSON) that says how pools of workers are kept on Kubernetes; without it there are none, and "varve work" does the work',
+    env: 'VARVE_POOLS',
+    flag: '--pools',
+    for: ['serve'],
+  },
   startPatienceSeconds: {
     type: 'integer',
     default: 120,

@@ -5,7 +5,7 @@ import { DEFAULT_PROJECT } from '../model/name.ts'
 
 /** Most telling first. `jobs` are the node's own, newest first. */
 export function commandsFor(
-  node: Pick<GraphNode, 'kind' | 'name' | 'bands'>,
+  node: Pick<GraphNode, 'kind' | 'name' | 'cause' | 'pods'>,
   jobs: readonly Pick<RecentJob, 'id' | 'state'>[],
   project: string,
 ): readonly string[] {
@@ -22,6 +22,7 @@ export function commandsFor(
       lines.push(`varve commit list ${node.name}`)
       break
     case 'pipeline': {
+      if (node.cause && node.pods?.pool) lines.push(`varve pool inspect ${node.pods.pool}`)
       const failed = jobs.find((job) => job.state === 'failed')
       if (failed) lines.push(`varve datum list ${node.name}@${failed.id}`)
       lines.push(`varve logs ${node.name}`, `varve pipeline inspect ${node.name}`)

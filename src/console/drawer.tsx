@@ -9,6 +9,7 @@ import { commandsFor } from './commands.ts'
 import { Command, ShortId } from './copy.tsx'
 import { formatBytes, formatCount, formatDelta } from './format.ts'
 import type { Go } from './hooks.ts'
+import { podsOf } from './nodes.tsx'
 import { shortSource } from './readout.tsx'
 import { StateWord } from './state-word.tsx'
 import { Age, Commits, Jobs } from './tables.tsx'
@@ -73,6 +74,7 @@ export function NodeView({ graph, node, address, go, nowMs }: NodeViewProps): Re
   const below = graph.edges.filter((edge) => edge.from === node.key).map((edge) => edge.to)
   const near = new Set([...above, ...below])
   const jobs = graph.jobs.filter((job) => node.kind === 'pipeline' && job.pipeline === node.name)
+  const truth = [podsOf(node), node.line].filter((part) => part !== '').join(' · ')
   return (
     <>
       <header>
@@ -84,7 +86,7 @@ export function NodeView({ graph, node, address, go, nowMs }: NodeViewProps): Re
             {formatCount(node.count)} {node.countUnit}
           </span>
         </p>
-        {node.line !== '' && <p className="muted">{node.line}</p>}
+        {truth !== '' && <p className="muted">{truth}</p>}
       </header>
       {node.cause && (
         <section className={`explanation ${node.state === 'failed' ? 'failed' : ''}`}>

@@ -41,13 +41,28 @@ function Count({
   )
 }
 
-function Trouble({ cause }: { readonly cause: NonNullable<GraphNode['cause']> }): ReactElement {
+interface TroubleProps {
+  readonly cause: NonNullable<GraphNode['cause']>
+  /** Before the cause: how much there is in spite of it. */
+  readonly pods?: string
+}
+
+function Trouble({ cause, pods = '' }: TroubleProps): ReactElement {
   return (
-    <span className="trouble" title={`${cause.text}\n${cause.remedy}`}>
+    <span
+      className={pods === '' ? 'trouble' : 'trouble short'}
+      title={`${cause.text}\n${cause.remedy}`}
+    >
+      {pods !== '' && <span className="pods">{pods}</span>}
       <span className="cause">{cause.text}</span>
       <span className="remedy">→ {cause.remedy}</span>
     </span>
   )
+}
+
+/** `1 of 4 pods`: those that run of those the work would keep busy. */
+export function podsOf({ pods }: Pick<GraphNode, 'pods'>): string {
+  return pods === null ? '' : `${formatCount(pods.running)} of ${formatCount(pods.wanted)} pods`
 }
 
 interface Shown {
@@ -57,6 +72,7 @@ interface Shown {
 
 export function Gate({ node, pulse }: Shown): ReactElement {
   const running = node.progress !== null
+  const pods = podsOf(node)
   return (
     <>
       <span className="posts" aria-hidden="true" />
@@ -67,7 +83,11 @@ export function Gate({ node, pulse }: Shown): ReactElement {
         <StateWord state={node.state} />
         <Count node={node} pulse={pulse} />
       </span>
-      {node.cause === null ? <Truth line={node.line} /> : <Trouble cause={node.cause} />}
+      {node.cause === null ? (
+        <Truth line={[pods, node.line].filter((part) => part !== '').join(' · ')} />
+      ) : (
+        <Trouble cause={node.cause} pods={pods} />
+      )}
       {running && <progress max={1} value={node.progress ?? 0} aria-label="done" />}
     </>
   )

@@ -11,7 +11,7 @@ import { layersOf } from './layers.ts'
 import { requestLayout } from './layout.ts'
 import { neighbourhood, step } from './neighbourhood.ts'
 import type { Arrow } from './neighbourhood.ts'
-import { CoreSample, Gate, Port } from './nodes.tsx'
+import { CoreSample, Gate, podsOf, Port } from './nodes.tsx'
 import { Readout } from './readout.tsx'
 import type { RiverState } from './river-state.ts'
 import {
@@ -272,6 +272,7 @@ function spoken(node: GraphNode): string {
     `${node.kind} ${node.name}`,
     node.state,
     `${node.count} ${node.countUnit}`,
+    podsOf(node),
     node.line,
   ]
   if (node.cause) parts.push(node.cause.text, node.cause.remedy)

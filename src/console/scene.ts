@@ -61,7 +61,8 @@ export function sizeOf(node: GraphNode, nodes: number, direction: Direction): Si
       // Two of them stand side by side on a telephone.
       return {
         widthPx: direction === 'across' ? 184 : 160,
-        heightPx: node.cause === null ? 100 : 136,
+        // A line more where pods are counted.
+        heightPx: node.cause !== null ? 136 : node.pods === null ? 100 : 116,
       }
     case 'feed':
     case 'egress': {

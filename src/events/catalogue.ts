@@ -7,7 +7,7 @@
 import { avroRecord } from './shape.ts'
 import type { AvroRecord, Fields } from './shape.ts'
 import { fingerprint } from './canonical.ts'
-import { BRANCH, COMMIT, COMMON, EGRESS, JOB, PIPELINE, REPO, SPOUT } from './nouns.ts'
+import { BRANCH, COMMIT, COMMON, EGRESS, JOB, PIPELINE, POOL, REPO, SPOUT } from './nouns.ts'
 
 export interface EventType {
   /** CloudEvents' type: `dev.varve.commit.finished.v1` */
@@ -39,7 +39,8 @@ interface Declared {
 }
 
 /** A type of event of a noun, under the word for what happened. */
-function of(noun: string, fields: Fields) {
+function of(noun: string, own: Fields, common: Fields = COMMON) {
+  const fields = { ...common, ...own }
   return (ids: Ids, what: string, doc: string): Declared => {
     const word = what.charAt(0).toUpperCase() + what.slice(1)
     return { ids, record: noun.charAt(0).toUpperCase() + noun.slice(1) + word, noun, fields, doc }
@@ -53,6 +54,7 @@ const job = of('job', JOB)
 const spout = of('spout', SPOUT)
 const egress = of('egress', EGRESS)
 const repo = of('repo', REPO)
+const pool = of('pool', POOL, {})
 
 const DECLARED = {
   'commit.opened': commit([1], 'opened', 'A commit came to be: by a person, a spout or a pipeline'),
@@ -80,6 +82,11 @@ const DECLARED = {
   'egress.deleted': egress([19], 'deleted', 'An egress was deleted; this is what it was'),
   'repo.created': repo([20], 'created', 'A repo came to be'),
   'repo.deleted': repo([21], 'deleted', 'A repo was deleted'),
+  'pool.state': pool(
+    [22],
+    'state',
+    'A pool of workers is hindered, by something else than before, or goes on; only on the topic',
+  ),
 } as const satisfies Readonly<Record<string, Declared>>
 
 /** `commit.finished` and so on. */
@@ -118,7 +125,7 @@ export function newest({ versions }: EventType): SchemaVersion {
 function makeType(name: string, { ids, record, noun, fields, doc }: Declared): EventType {
   const namespace = `dev.varve.${noun}.v1`
   const [first, ...later] = ids.map((id, at) => {
-    const shape = { record, doc, fields: { ...COMMON, ...fields } }
+    const shape = { record, doc, fields }
     const schema = avroRecord(shape, namespace, at + 1)
     return { id, version: at + 1, schema, fingerprint: fingerprint(schema) }
   })

@@ -5,7 +5,7 @@
 import { field, record } from './shape.ts'
 import type { DataOf } from './shape.ts'
 
-/** Begins every event. */
+/** Begins every event of an entry. */
 export const COMMON = {
   project: field('string', 'Name of the project: the unit of order'),
   seq: field('long', 'Place of the entry in the log of the project: 1, 2, 3 and so on'),
@@ -169,6 +169,31 @@ export const EGRESS = {
   deliveredRecords: field('long', 'Records delivered since it was first put'),
 } as const
 
+/** Whole, with nothing of COMMON: no entry of the log says how a pool of workers is. */
+export const POOL = {
+  project: field('string', 'Name of the project; empty: it works for all'),
+  pool: field('string', 'Name of the pool'),
+  pipelines: field({ listOf: 'string' }, 'The pipelines whose work it does'),
+  state: field('string', 'idle, waiting, starting, running, partly or gone; more may come'),
+  running: field('long', 'Workers that run'),
+  replicas: field('long', 'Workers asked for'),
+  wanted: field('long', 'Workers the work would keep busy, caps not applied'),
+  why: field(
+    {
+      orNull: record('Hindrance', 'Why something does not run', {
+        reason: field(
+          'string',
+          'For programs: Unschedulable, ImageMissing, BudgetReached; more may come',
+        ),
+        cause: field('string', 'For people: what is in the way'),
+        remedy: field('string', 'For people: what to try next'),
+      }),
+    },
+    'What is in its way; null when it goes on',
+  ),
+  atMicros: field('micros', 'When it was seen, by the clock of who tells it'),
+} as const
+
 export type CommonData = DataOf<typeof COMMON>
 export type RepoData = DataOf<typeof REPO>
 export type BranchData = DataOf<typeof BRANCH>
@@ -177,3 +202,4 @@ export type PipelineData = DataOf<typeof PIPELINE>
 export type JobData = DataOf<typeof JOB>
 export type SpoutData = DataOf<typeof SPOUT>
 export type EgressData = DataOf<typeof EGRESS>
+export type PoolData = DataOf<typeof POOL>

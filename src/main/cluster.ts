@@ -9,9 +9,13 @@ import { TOPICS } from '../bus/bus.ts'
 import { TOPIC_SPECS } from '../bus/topics.ts'
 import type { TopicSpec } from '../bus/topics.ts'
 import type { Role } from '../config/options.ts'
+import { readPoolSettings } from '../config/pool-settings.ts'
+import type { PoolSettings } from '../config/pool-settings.ts'
 import { EgressHost } from '../egress/host.ts'
+import { tellPoolNews } from '../events/pool-news.ts'
 import { EventPublisher } from '../events/publisher.ts'
 import { partitionOf } from '../kafka/murmur2.ts'
+import type { Abilities } from '../model/spec-abilities.ts'
 import { Metrics } from '../observe/metrics.ts'
 import { OwnedShare } from '../pipelines/share.ts'
 import { Health } from '../server/health.ts'
@@ -36,9 +40,11 @@ import { clusterMac } from './mac.ts'
 import { Ownership } from './ownership.ts'
 import { layGround, openDesk, startPlanning } from './pipelines.ts'
 import type { Ground } from './pipelines.ts'
+import { abilitiesOf, boundsOf, openPools, poolKeeping } from './pools.ts'
+import type { KeptPools } from './pools.ts'
 import { resolveSecret } from './secret.ts'
 import { openWorkspace } from './settings.ts'
-import { StatusBoard, tellStatuses } from './status-board.ts'
+import { StatusBoard, tellPools, tellStatuses } from './status-board.ts'
 import { tally } from './tally.ts'
 import { VERSION } from './version.ts'
 import { watchedTables } from './watched-tables.ts'
@@ -87,6 +93,7 @@ export async function openCluster(
   const has = (...roles: readonly Role[]): boolean =>
     roles.some((one) => options.roles.includes(one))
 
+  const settings = options.pools === undefined ? undefined : readPoolSettings(options.pools)
   const dependencies = await openDependencies(options, { clock, random, say, signal })
   opened.defer(() => dependencies.close())
   const workspace = await openWorkspace({ tables: dependencies.tables, clock, random }, signal)
@@ -120,12 +127,22 @@ export async function openCluster(
     metrics: () => metrics.text(),
   }
   const api = has('api')
-    ? await openApi(ports, core, ground, { options, health, meta, opened })
+    ? await openApi(ports, core, ground, { options, settings, health, meta, opened })
     : undefined
+  const { clusterSecret } = options
+  const pools =
+    has('scheduler') && settings
+      ? await openPools(ports, core, ground, {
+          settings,
+          clusterSecret,
+          own: ownership.of('pools'),
+        })
+      : undefined
   const door = api ?? createHealthServer({ ...meta, token: options.token })
   opened.defer(() => door.close())
   const hosts = stage()
-  startHosts(ports, core, ground, { options, ownership, metrics, hosts, incarnation, workspace })
+  const owned = { ownership, metrics, hosts, incarnation, workspace, pools }
+  startHosts(ports, core, ground, { options, ...owned })
   if (has('scheduler')) {
     const own = ownership.of('store')
     const abort = (olderThanMs: number) => dependencies.blob.abortLeftovers(olderThanMs)
@@ -175,6 +192,7 @@ async function openApi(
   ground: Ground,
   own: {
     readonly options: ServeOptions
+    readonly settings: PoolSettings | undefined
     readonly health: Health
     readonly meta: Pick<
       Parameters<typeof createServer>[0],
@@ -183,9 +201,13 @@ async function openApi(
     readonly opened: AsyncDisposableStack
   },
 ): ReturnType<typeof createServer> {
-  const { options, health, meta, opened } = own
+  const { options, settings, health, meta, opened } = own
   const { versions, ids } = core
-  const desk = openDesk(ports, core, ground, { runs: 'process', user: undefined })
+  const pools = settings && poolKeeping(ports, core, ground, settings)
+  const abilities: Abilities = settings
+    ? abilitiesOf(settings)
+    : { runs: 'process', user: undefined }
+  const desk = openDesk(ports, core, ground, { abilities, pools })
   opened.defer(() => desk.close())
   const taking = new AbortController()
   opened.defer(() => taking.abort())
@@ -195,13 +217,22 @@ async function openApi(
   const { token, maxUploadBytes, advertise, topicPrefix } = options
   const topic = TOPICS.events.replace(/^varve/, topicPrefix)
   const forWorkers = { secret: options.clusterSecret, clock, ids }
-  const workers = { ...forWorkers, desk: desk.api, address: () => advertise, maxUploadBytes }
+  const isOpen =
+    pools && ((pool: string, incarnation: string) => pools.book.isOpen(pool, incarnation))
+  const workers = {
+    ...forWorkers,
+    desk: desk.api,
+    address: () => advertise,
+    isOpen,
+    maxUploadBytes,
+  }
   return createServer({
     ...meta,
     versions,
     pipelines: desk.pipelines,
     spouts: statuses.spouts,
     egresses: statuses.egresses,
+    ...(settings && { pools: statuses.pools, boundOf: boundsOf(settings) }),
     documents: streamDocuments(CONNECTORS),
     eventsOf: eventViews,
     clock,
@@ -227,9 +258,10 @@ function startHosts(
     readonly hosts: Keeper
     readonly incarnation: string
     readonly workspace: { readonly id: string }
+    readonly pools: KeptPools | undefined
   },
 ): void {
-  const { options, ownership, metrics, hosts, incarnation, workspace } = own
+  const { options, ownership, metrics, hosts, incarnation, workspace, pools } = own
   const { versions } = core
   const { bus, tables } = ports
   const has = (role: Role): boolean => options.roles.includes(role)
@@ -243,6 +275,10 @@ function startHosts(
     })
     hosts.run((until) => tally(versions, metrics, until, (project) => share.has(project)))
   }
+  if (pools) {
+    hosts.run((until) => pools.run(until))
+    hosts.run((until) => tellPools(telling, () => pools.status(), until))
+  }
   if (has('spouts')) {
     const spouts = new SpoutHost({ ...hosting, own: ownership.of('spouts') })
     hosts.run((until) => spouts.run(until))
@@ -255,18 +291,22 @@ function startHosts(
   }
   if (has('events')) {
     const { partitions } = TOPIC_SPECS[TOPICS.events] as TopicSpec
-    const publisher = new EventPublisher({
-      versions,
+    const publishing = {
       bus,
-      tables,
       clock,
       own: ownership.of('events'),
       source: `/workspaces/${workspace.id}`,
       ...(options.advertise === undefined
         ? {}
         : { registryUrl: `${options.advertise.replace(/\/$/, '')}/registry` }),
-      partitionOf: (key) => partitionOf(utf8(key), partitions),
-    })
+      partitionOf: (key: string) => partitionOf(utf8(key), partitions),
+    }
+    const publisher = new EventPublisher({ ...publishing, versions, tables })
     hosts.run((until) => publisher.run(until))
+    hosts.run(async (until) => {
+      const statuses = new StatusBoard(ports)
+      await tellPoolNews({ ...publishing, pools: statuses.pools }, until)
+      await statuses.close()
+    })
   }
 }

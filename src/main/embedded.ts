@@ -126,6 +126,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     pipelines: workshop.pipelines,
     spouts,
     egresses,
+    pools: { all: () => workshop.pools.status(), reported: true },
     documents: streamDocuments(CONNECTORS),
     eventsOf: eventViews,
     clock,

@@ -4,6 +4,7 @@
 
 import { userInfo } from 'node:os'
 import { LoopPools } from '../exec/adapters/loops/pools.ts'
+import type { Pools } from '../exec/pools.ts'
 import type { Runner } from '../exec/runner.ts'
 import type { Scratch } from '../exec/scratch.ts'
 import type { Abilities } from '../model/spec-abilities.ts'
@@ -12,6 +13,7 @@ import { LogStore } from '../pipelines/logs.ts'
 import { PipelineService } from '../pipelines/pipeline-service.ts'
 import { Planner } from '../pipelines/planner.ts'
 import { WorkQueue } from '../pipelines/queue.ts'
+import type { PoolKeeping } from '../pipelines/queue.ts'
 import { Recorder } from '../pipelines/recorder.ts'
 import { Scheduler } from '../pipelines/scheduler.ts'
 import type { Pipelines } from '../pipelines/service.ts'
@@ -61,11 +63,16 @@ export interface Desk {
   close(): Promise<void>
 }
 
-export function openDesk(ports: Ports, core: Core, ground: Ground, abilities: Abilities): Desk {
+export function openDesk(
+  ports: Ports,
+  core: Core,
+  ground: Ground,
+  { abilities, pools }: { readonly abilities: Abilities; readonly pools?: PoolKeeping | undefined },
+): Desk {
   const { tables, bus, clock, random } = ports
   const { versions, objects } = core
   const { board, rows } = ground
-  const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
+  const queue = new WorkQueue({ board, versions, rows, tables, bus, clock, pools })
   const logs = new LogStore({ objects, tables, bus, clock, random })
   const pipelines = new PipelineService({ ...ground, versions, logs, bus, clock, abilities })
   return {
@@ -99,8 +106,7 @@ export interface Workshop {
   readonly pipelines: Pipelines
   /** What workers ask, wherever they are. */
   readonly api: WorkDesk
-  /** What workers ask. */
-  readonly desk: WorkDesk
+  readonly pools: Pools
   /** Plans, works and records until `close`. */
   start(): Promise<void>
   /** Gives back what is in hand. */
@@ -118,30 +124,35 @@ export function makeWorkshop(
   const ground = layGround(ports, core, { runner, workers: workers || WORKERS_ELSEWHERE })
   const { uid, username } = userInfo()
   const abilities: Abilities = { runs: 'process', user: { name: username, uid } }
-  const desk = openDesk(ports, core, ground, abilities)
+  const desk = openDesk(ports, core, ground, { abilities })
   // Loops of an earlier run of this process are dead; workers elsewhere have an "@" in their names.
   const incarnation = core.ids()
   const isGone = (owner: string): boolean => !owner.includes('@') && !owner.startsWith(incarnation)
   const pools = new LoopPools({
-    start: (pool, index, signal) => {
-      const worker = `${incarnation}-${pool}-${index}`
+    pool: POOL,
+    size: workers,
+    start: (number, signal) => {
+      const worker = `${incarnation}-${POOL}-${number}`
       return new Agent({ api: desk.api, runner, scratch, clock, worker }).run(signal)
     },
+    clock,
+    random: ports.random,
   })
+  let working: Promise<void> | undefined
   const stop = new AbortController()
   return {
     pipelines: desk.pipelines,
     api: desk.api,
-    desk: desk.api,
+    pools,
     async start() {
       await ground.board.start(stop.signal)
       startPlanning(ports, core, ground, { isGone }, stop.signal)
       desk.start(stop.signal)
-      await pools.apply({ id: POOL, size: workers })
+      working = pools.run(stop.signal)
     },
     async close() {
       stop.abort()
-      await pools.close()
+      await working
       await desk.close()
     },
   }

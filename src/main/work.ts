@@ -1,7 +1,7 @@
 // `varve work`: workers in a process of their own. They speak to the API and to nothing else; what they
 // are given is an address and a token that opens the routes of workers.
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { availableParallelism, hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -10,6 +10,8 @@ import { isVarveError, VarveError } from '../base/errors.ts'
 import { systemRandom as random } from '../base/random.ts'
 import { helpOf } from '../config/help.ts'
 import { parseOptions } from '../config/parse.ts'
+import type { Runner } from '../exec/runner.ts'
+import type { Scratch } from '../exec/scratch.ts'
 import type { Interruption } from './interruption.ts'
 
 interface WorkFlags {
@@ -17,6 +19,7 @@ interface WorkFlags {
   readonly token?: string
   readonly pool: string
   readonly scratch?: string
+  readonly inPod?: boolean
   readonly workers?: string
   readonly logLevel?: string
 }
@@ -24,7 +27,11 @@ interface WorkFlags {
 export interface WorkOptions {
   readonly server: string
   readonly token: string
+  /** Where the token can be read again: tokens are renewed in place. */
+  readonly tokenFile?: string | undefined
   readonly pool: string
+  /** Code runs in the container beside this one; then there is one worker, and no scratch folder. */
+  readonly inPod?: boolean
   /** Where scratch folders are made; default: the system's temporary folder. */
   readonly scratch: string | undefined
   /** Datums worked on at once. */
@@ -39,6 +46,7 @@ export function addWork(program: Command, interruption: Interruption): void {
     )
     .option('--pool <name>', 'pool the token is for', 'default')
     .option('--scratch <folder>', 'where inputs are laid out (default: the temporary folder)')
+    .option('--in-pod', 'run code in the container beside this one, in a pod that Varve made')
   for (const { head, text, hasFlag } of helpOf('work')) if (hasFlag) command.option(head, text)
   command.action(async function (this: Command) {
     const flags = this.optsWithGlobals<WorkFlags>()
@@ -54,9 +62,11 @@ export function addWork(program: Command, interruption: Interruption): void {
         {
           server: given(flags.server ?? process.env['VARVE_SERVER'], '--server', 'VARVE_SERVER'),
           token: given(flags.token ?? workerToken, '--token', 'VARVE_WORKER_TOKEN'),
+          tokenFile: flags.token ? undefined : process.env['VARVE_WORKER_TOKEN_FILE'],
           pool: flags.pool,
+          inPod: flags.inPod === true,
           scratch: flags.scratch,
-          workers: workers ?? availableParallelism(),
+          workers: workers ?? (flags.inPod === true ? 1 : availableParallelism()),
         },
         interruption.signal,
       )
@@ -72,27 +82,87 @@ function given(value: string | undefined, flag: string, variable: string): strin
   throw new VarveError('INVALID_OPTION', `cannot work without ${flag} (or ${variable})`)
 }
 
+/** Kubernetes lays a new token where the old one was some time after it is made. */
+const NEW_TOKEN_MS = 5_000
+
 /**
  * Works until the signal is aborted; then gives back what is in hand.
  * @throws VarveError UNAUTHENTICATED, FORBIDDEN when the server does not let these workers in
  */
 export async function work(options: WorkOptions, signal: AbortSignal): Promise<void> {
+  check(options)
+  await using opened = new AsyncDisposableStack()
+  const place = await openPlace(options, opened, signal)
+  if (!place) return
+  let { token } = options
+  for (;;)
+    try {
+      return await workWith({ ...options, token }, place, signal)
+    } catch (error) {
+      if (!isVarveError(error, 'UNAUTHENTICATED') || options.tokenFile === undefined) throw error
+      await clock.sleep(NEW_TOKEN_MS, signal)
+      const renewed = (await readFile(options.tokenFile, 'utf8')).trim()
+      if (signal.aborted || renewed === token) throw error
+      token = renewed
+    }
+}
+
+function check(options: WorkOptions): void {
+  const refuse = (why: string): never => {
+    throw new VarveError('INVALID_OPTION', why)
+  }
   if (!URL.canParse(options.server))
-    throw new VarveError(
-      'INVALID_OPTION',
-      `cannot use "${options.server}" as the address of a server`,
-    )
-  if (options.workers < 1) throw new VarveError('INVALID_OPTION', 'cannot work with 0 workers')
+    refuse(`cannot use "${options.server}" as the address of a server`)
+  if (options.workers < 1) refuse('cannot work with 0 workers')
+  if (options.inPod === true && options.workers !== 1)
+    refuse(`cannot work with ${options.workers} workers in a pod: it has one container for code`)
+}
+
+interface Place {
+  readonly runner: Runner
+  readonly scratch: Scratch
+}
+
+/** Where code runs and finds its files. Undefined: the signal was aborted before it was there. */
+async function openPlace(
+  options: WorkOptions,
+  opened: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Place | undefined> {
+  if (options.inPod === true) {
+    const { IN_AGENT } = await import('../exec/adapters/kubernetes/pod.ts')
+    const { PodRunner } = await import('../exec/adapters/kubernetes/pod-runner.ts')
+    const { PodScratch } = await import('../exec/adapters/kubernetes/pod-scratch.ts')
+    // Nothing is claimed before the container beside this one runs.
+    const runner = await PodRunner.open(IN_AGENT, signal).catch((error: unknown) => {
+      if (signal.aborted) return undefined
+      throw error
+    })
+    if (!runner) return undefined
+    opened.defer(() => runner.close())
+    return { runner, scratch: new PodScratch(IN_AGENT) }
+  }
+  const { ProcessRunner } = await import('../exec/adapters/process/runner.ts')
+  const { DiskScratch } = await import('../exec/adapters/process/scratch.ts')
+  const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
+  const runner = await ProcessRunner.open({ codeRoot: process.cwd(), path })
+  opened.defer(() => runner.close())
+  const parent = resolve(options.scratch ?? tmpdir())
+  await mkdir(parent, { recursive: true })
+  const root = await mkdtemp(join(parent, 'varve-work-'))
+  opened.defer(() => rm(root, { recursive: true, force: true }))
+  return { runner, scratch: new DiskScratch({ root }) }
+}
+
+async function workWith(options: WorkOptions, place: Place, signal: AbortSignal): Promise<void> {
   // Loaded here: other commands need none of it.
   const { HttpWorkerApi } = await import('../client/worker-api.ts')
   const { openHash, zstdCompute } = await import('./compute.ts')
-  const { ProcessRunner } = await import('../exec/adapters/process/runner.ts')
-  const { DiskScratch } = await import('../exec/adapters/process/scratch.ts')
   const { idSource } = await import('../model/id.ts')
+  const { workerName } = await import('../model/worker-name.ts')
   const { trouble: tell } = await import('../pipelines/trouble.ts')
   const { Agent } = await import('../worker/agent.ts')
 
-  await using opened = new AsyncDisposableStack()
   const refused = new AbortController()
   const stopping = AbortSignal.any([signal, refused.signal])
   const complain = seldom((error) => tell('working', error))
@@ -102,14 +172,6 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
     trouble: seldom((error) => tell('fetching input from the store; the API sends it', error)),
   }
   const api = new HttpWorkerApi({ ...options, clock, random, stopping, direct })
-  const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
-  const runner = await ProcessRunner.open({ codeRoot: process.cwd(), path })
-  opened.defer(() => runner.close())
-  const parent = resolve(options.scratch ?? tmpdir())
-  await mkdir(parent, { recursive: true })
-  const root = await mkdtemp(join(parent, 'varve-work-'))
-  opened.defer(() => rm(root, { recursive: true, force: true }))
-  const scratch = new DiskScratch({ root })
 
   let refusal: VarveError | undefined
   const trouble = (error: unknown): void => {
@@ -120,20 +182,11 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
     refused.abort()
   }
   // Never the name of a process before: beats and leases of that one are not ours.
-  const host = hostname()
-    .replaceAll(/[^A-Za-z0-9.-]/g, '-')
-    .slice(0, 60)
   const incarnation = idSource(clock, random)()
-  const agents = Array.from({ length: options.workers }, (_, index) =>
-    new Agent({
-      api,
-      runner,
-      scratch,
-      clock,
-      worker: `${host}-${incarnation}-${index}`,
-      trouble,
-    }).run(stopping),
-  )
+  const agents = Array.from({ length: options.workers }, (_, index) => {
+    const worker = workerName(hostname(), incarnation, index)
+    return new Agent({ api, ...place, clock, worker, trouble }).run(stopping)
+  })
   process.stderr.write(
     `${options.workers} workers of the pool "${options.pool}" for ${options.server}\n`,
   )

@@ -6,7 +6,9 @@ import { TOPICS } from '../bus/bus.ts'
 import type { ChunkKey } from '../model/datum.ts'
 
 export type Ring =
-  | { readonly kind: 'done' | 'ready'; readonly chunk: ChunkKey }
+  | { readonly kind: 'done'; readonly chunk: ChunkKey }
+  | { readonly kind: 'ready'; readonly chunk: ChunkKey }
+  | { readonly kind: 'taken'; readonly chunk: ChunkKey; readonly owner: string }
   /** Datums of a chunk that are through so far. */
   | {
       readonly kind: 'progress'

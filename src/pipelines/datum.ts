@@ -46,6 +46,9 @@ export function datumKey(
 /** Everything of the pipeline that can change what a datum's result is. */
 export function codeKey(hash: Hash, digest: CodeDigest, spec: PipelineSpec): string {
   const { transform } = spec
+  // What came later counts only where it stands, so that older keys stay as they are.
+  const { user, secrets } = transform
+  const more = user === undefined && secrets === undefined ? [] : [{ user, secrets }]
   return hashJson(hash, [
     'code',
     digest,
@@ -55,6 +58,7 @@ export function codeKey(hash: Hash, digest: CodeDigest, spec: PipelineSpec): str
     transform.workingDir ?? null,
     [...(transform.acceptReturnCode ?? [])].sort((a, b) => a - b),
     spec.salt ?? null,
+    ...more,
   ])
 }
 

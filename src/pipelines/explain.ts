@@ -4,7 +4,7 @@
 import { VarveError } from '../base/errors.ts'
 import type { DatumPiece, DatumRecord, PlannedDatum } from '../model/datum.ts'
 import type { Commit, CommitKey, Job } from '../model/entities.ts'
-import { commitKey } from '../model/entities.ts'
+import { commitKey, hasEnded } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Path } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
@@ -13,6 +13,7 @@ import { readRecord, readText, records } from './datum-tree.ts'
 import { readChunk, readMeta, readReused } from './plan.ts'
 import { readResults } from './results.ts'
 import type { DatumState, DatumView, FileExplanation } from './service.ts'
+import { whyQueued } from './waiting.ts'
 import type { WorkRows } from './work.ts'
 
 const ANCESTORS_LOOKED_AT = 10_000
@@ -104,8 +105,10 @@ export class Explainer {
     if (!commit)
       throw new VarveError('NOT_FOUND_COMMIT', `cannot find the commit "${commitKey(key)}"`)
     const entry = await this.#versions.objects.stat(commit.root, path)
-    if (!entry)
-      throw new VarveError('NOT_FOUND_PATH', `cannot find "${path}" in "${commitKey(key)}"`)
+    if (!entry) {
+      const why = await this.#whyUnended(project, commit)
+      throw new VarveError('NOT_FOUND_PATH', `cannot find "${path}" in "${commitKey(key)}"${why}`)
+    }
     const made = commit.origin === 'auto'
     const brought = made ? undefined : await this.#brought(project, commit, path, entry.digest)
     const plain: FileExplanation = {
@@ -122,6 +125,13 @@ export class Explainer {
       set: commit.id,
     }
     return made ? this.#made(project, commit, plain) : plain
+  }
+
+  async #whyUnended(project: string, commit: Commit): Promise<string> {
+    if (hasEnded(commit.state)) return ''
+    const why =
+      commit.state === 'running' ? 'its job runs' : await whyQueued(this.#versions, project, commit)
+    return `: the commit is ${commit.state}, not finished${why === undefined ? '' : `; ${why}`}`
   }
 
   /** The commit since which the path has been as it is now, if it is among the ancestors looked at. */

@@ -20,6 +20,7 @@ import { Explainer } from './explain.ts'
 import type { LogStore } from './logs.ts'
 import { LOG_SEGMENTS } from './logs.ts'
 import type { Planner } from './planner.ts'
+import { HOLDINGS, POOLS } from './pool-book.ts'
 import { jobInput, planRequest } from './scheduler.ts'
 import type {
   DatumState,
@@ -34,7 +35,7 @@ import { BEATS, WORK } from './work.ts'
 import type { WorkRows } from './work.ts'
 
 /** Tables of this room, for whoever makes them. */
-export const PIPELINES_TABLES = [WORK, BEATS, LOG_SEGMENTS]
+export const PIPELINES_TABLES = [WORK, BEATS, POOLS, HOLDINGS, LOG_SEGMENTS]
 
 /** How long lines of a job may still come after it ended. */
 const LOG_TAIL_MS = 250

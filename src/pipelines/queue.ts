@@ -8,13 +8,16 @@ import type { Bus } from '../bus/bus.ts'
 import type { ChunkKey, PlannedDatum } from '../model/datum.ts'
 import { chunkKey } from '../model/datum.ts'
 import type { Job } from '../model/entities.ts'
+import type { PipelineSpec } from '../model/spec-pipeline.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
+import { poolOfOwner } from '../model/worker-name.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { Versions } from '../versions/versions.ts'
 import type { Board, ProjectBoard } from './board.ts'
 import { hearRings, ring } from './bell.ts'
 import { readChunk, readMeta } from './plan.ts'
 import type { PlanMeta } from './plan.ts'
+import type { PoolBook } from './pool-book.ts'
 import { trouble } from './trouble.ts'
 import { BEATS } from './work.ts'
 import type { Lease, WorkRows } from './work.ts'
@@ -42,6 +45,16 @@ interface JobWork {
 }
 
 const RESCAN_MS = 5_000
+/** A worker that is to go away asks so often whether it may stay after all. */
+const RETIRED_MS = 2_000
+const MAX_GREETED = 10_000
+
+/** Where each pipeline has workers of its own. */
+export interface PoolKeeping {
+  readonly book: PoolBook
+  /** The pool whose workers run it; undefined: none can. */
+  poolOf(project: string, spec: PipelineSpec): string | undefined
+}
 
 export class WorkQueue {
   readonly #board: Board
@@ -50,8 +63,10 @@ export class WorkQueue {
   readonly #tables: Tables
   readonly #bus: Bus
   readonly #clock: Clock
+  readonly #pools: PoolKeeping | undefined
   readonly #jobs = new Map<string, JobWork>()
   readonly #news = new Signal()
+  readonly #greeted = new Set<string>()
   #version = 0
 
   constructor(options: {
@@ -61,7 +76,10 @@ export class WorkQueue {
     tables: Tables
     bus: Bus
     clock: Clock
+    /** Default: whoever asks gets whatever there is. */
+    pools?: PoolKeeping | undefined
   }) {
+    this.#pools = options.pools
     this.#board = options.board
     this.#versions = options.versions
     this.#rows = options.rows
@@ -75,6 +93,7 @@ export class WorkQueue {
     const bell = hearRings(this.#bus, (what) => {
       if (what.kind === 'ready') this.#offer(what.chunk)
       if (what.kind === 'done') this.#jobOf(what.chunk)?.leased.delete(what.chunk.n)
+      if (what.kind === 'taken') this.#taken(what.chunk, what.owner)
     })
     const rescan = async (): Promise<void> => {
       while (!signal.aborted) {
@@ -118,6 +137,15 @@ export class WorkQueue {
     this.#ring()
   }
 
+  /** By another server, perhaps: nobody need try it here. */
+  #taken(chunk: ChunkKey, owner: string): void {
+    const work = this.#jobOf(chunk)
+    const at = work?.ready.indexOf(chunk.n) ?? -1
+    if (!work || at < 0) return
+    work.ready.splice(at, 1)
+    work.leased.set(chunk.n, owner)
+  }
+
   #ring(): void {
     this.#version++
     this.#news.ring()
@@ -126,12 +154,18 @@ export class WorkQueue {
   /** Waits up to `waitMs` for a chunk. */
   async claim(worker: string, waitMs: number, signal: AbortSignal): Promise<Claimed | undefined> {
     const deadline = this.#clock.monotonicMs() + waitMs
+    await this.#greet(worker)
     for (;;) {
       const version = this.#version
-      const claimed = await this.#take(worker)
+      const retired = this.#pools && !(await this.#pools.book.mayTry(worker))
+      const claimed = retired ? undefined : await this.#take(worker)
       if (claimed) return claimed
       const leftMs = deadline - this.#clock.monotonicMs()
       if (leftMs <= 0 || signal.aborted) return undefined
+      if (retired) {
+        await this.#clock.sleep(Math.min(leftMs, RETIRED_MS), signal)
+        continue
+      }
       if (version !== this.#version) continue
       const awake = new AbortController()
       const slept = this.#clock.sleep(leftMs, AbortSignal.any([signal, awake.signal]))
@@ -140,16 +174,31 @@ export class WorkQueue {
     }
   }
 
+  /** A worker that was never seen here may stand where another ended. */
+  async #greet(worker: string): Promise<void> {
+    if (!this.#pools || this.#greeted.has(worker)) return
+    for (const chunk of await this.#pools.book.inherit(worker)) {
+      this.#offer(chunk)
+      await ring(this.#bus, { kind: 'ready', chunk })
+    }
+    this.#greeted.add(worker)
+    const [oldest] = this.#greeted
+    if (this.#greeted.size > MAX_GREETED && oldest !== undefined) this.#greeted.delete(oldest)
+  }
+
   async #take(worker: string): Promise<Claimed | undefined> {
     for (const [key, work] of this.#jobs) {
       for (;;) {
         if (work.job.state !== 'running' || work.ready.length === 0) break
+        const meta = await this.#meta(work)
+        if (this.#pools && this.#pools.poolOf(work.project, meta.spec) !== poolOfOwner(worker))
+          break
         // Taken out at once, so that two who ask at the same time go for different chunks.
-        const n = work.ready.pop() as number
+        const n = work.ready.pop()
+        if (n === undefined) break
         work.leased.set(n, worker)
         const chunk = this.#chunk(work, n)
-        const meta = await this.#meta(work)
-        const cap = meta.spec.parallelismSpec?.constant
+        const cap = this.#capOf(work, meta)
         if (cap !== undefined && work.leased.size > cap) {
           work.leased.delete(n)
           work.ready.push(n)
@@ -157,6 +206,11 @@ export class WorkQueue {
         }
         const lease = await this.#lease(work, chunk, worker)
         if (!lease) continue
+        if (this.#pools && !(await this.#pools.book.mayKeep(worker))) {
+          await this.giveBack({ ...chunk, ...lease })
+          return undefined
+        }
+        void ring(this.#bus, { kind: 'taken', chunk, owner: worker })
         // The next claim looks at another job first.
         if (this.#jobs.delete(key)) this.#jobs.set(key, work)
         try {
@@ -214,10 +268,18 @@ export class WorkQueue {
     return work.meta
   }
 
+  /** As the pipeline says now, not when the job was planned. */
+  #capOf(work: JobWork, meta: PlanMeta): number | undefined {
+    const known = this.#board.project(work.project)?.pipelines.get(work.job.pipeline)
+    const spec = known ? (known.spec as unknown as PipelineSpec) : meta.spec
+    return spec.parallelismSpec?.constant
+  }
+
   /** Undefined: it is not to be had; the belief about it is mended. */
   async #lease(work: JobWork, chunk: ChunkKey, worker: string): Promise<Lease | undefined> {
     for (;;) {
       const token = work.tokens.get(chunk.n) ?? 0
+      await this.#pools?.book.note(worker, chunk, token + 1)
       const answer = await this.#rows.claim(chunk, worker, token)
       if (answer === undefined) await this.#rows.make(chunk)
       else if (!('state' in answer)) return answer as Lease
@@ -265,6 +327,7 @@ export class WorkQueue {
     const chunk = { project, pipeline, job, n }
     const counts = await this.#rows.done(chunk, { owner, token }, result)
     this.#jobOf(claim)?.leased.delete(n)
+    this.#strike(claim)
     if (counts) await ring(this.#bus, { kind: 'done', chunk })
     // Under a cap the next chunk may go out now.
     this.#ring()
@@ -277,8 +340,15 @@ export class WorkQueue {
     const work = this.#jobOf(claim)
     work?.tokens.set(n, token)
     if (await this.#rows.reopen(chunk, { owner, token })) {
+      this.#strike(claim)
       this.#offer(chunk)
       await ring(this.#bus, { kind: 'ready', chunk })
     }
+  }
+
+  /** Nobody waits for it: a note left over is looked at by whoever retires the host. */
+  #strike(claim: ClaimKey): void {
+    const noted = this.#pools?.book.strike(claim, claim)
+    noted?.catch((error: unknown) => trouble('strike a note', error))
   }
 }

@@ -4,11 +4,14 @@ import type { Clock } from '../base/clock.ts'
 import type { Egresses } from '../egress/status.ts'
 import type { EgressPut, SpoutPut } from '../model/ops.ts'
 import type { Id } from '../model/id.ts'
+import type { PipelineSpec } from '../model/spec-pipeline.ts'
 import type { Pipelines } from '../pipelines/service.ts'
 import type { Spouts } from '../spouts/status.ts'
 import type { VersionEntry, Versions } from '../versions/versions.ts'
 import type { EventView } from '../api/events.ts'
+import type { BoundView } from '../api/pipelines.ts'
 import type { WorkerToken } from '../api/worker-tokens.ts'
+import type { PoolBoard } from './hindrances.ts'
 import type { Tails } from './tail.ts'
 
 /** Reads the documents of streams; the registry of connectors is behind it. */
@@ -27,6 +30,10 @@ export interface Services {
   readonly pipelines: Pipelines
   readonly spouts: Spouts
   readonly egresses: Egresses
+  /** Pools of workers; absent where there are none to tell of. */
+  readonly pools?: PoolBoard
+  /** The most a pipeline may have running at once; absent, or null: nothing is counted here. */
+  readonly boundOf?: (project: string, spec: PipelineSpec) => BoundView | null
   readonly documents: StreamDocuments
   readonly eventsOf: EventsOf
   readonly clock: Clock

@@ -7,6 +7,7 @@ import type { Branch, Commit, Job, Pipeline, Repo } from '../model/entities.ts'
 import { DEFAULT_PROJECT } from '../model/name.ts'
 import type { Ref } from '../model/ref.ts'
 import { parseRef } from '../model/ref.ts'
+import { whyNoJob } from '../pipelines/waiting.ts'
 import type { Versions } from '../versions/versions.ts'
 
 /** @throws VarveError NOT_FOUND_PROJECT */
@@ -117,18 +118,23 @@ export async function requireJob(
   pipeline: string,
   text: string,
 ): Promise<Job> {
-  await requirePipeline(versions, project, pipeline)
+  const { output } = await requirePipeline(versions, project, pipeline)
   const wanted = text.toLowerCase().replaceAll('-', '')
+  const means = (id: string): boolean =>
+    wanted.length >= MIN_ABBREVIATED && (id.endsWith(wanted) || id.startsWith(wanted))
   const found: Job[] = []
   for await (const job of versions.jobs(project, pipeline, { limit: JOBS_LOOKED_AT })) {
     const { id } = job.commit
     if (text === 'latest' || text === job.commit.branch || id === wanted) return job
-    if (wanted.length >= MIN_ABBREVIATED && (id.endsWith(wanted) || id.startsWith(wanted)))
-      found.push(job)
+    if (means(id)) found.push(job)
   }
   const [only, ...others] = found
-  if (!only)
-    throw new VarveError('NOT_FOUND_JOB', `cannot find job "${text}" of pipeline "${pipeline}"`)
+  if (!only) {
+    const newest = text === 'latest' || text === output.branch
+    const why = await whyNoJob(versions, project, output, ({ id }) => newest || means(id))
+    const whole = `cannot find job "${text}" of pipeline "${pipeline}"${why ? `: ${why}` : ''}`
+    throw new VarveError('NOT_FOUND_JOB', whole)
+  }
   if (others.length > 0)
     throw new VarveError('INVALID_REF', `cannot tell which job "${text}" is: ${found.length} match`)
   return only

@@ -1,12 +1,16 @@
 // The river's nodes in words and numbers: pure functions of rows and of what the hosts say.
 
 import type { Band, Graph, GraphEdge, GraphNode, RecentCommit, RecentJob } from '../api/graph.ts'
+import type { PipelinePool } from '../api/pools.ts'
 import { ERRORS } from '../base/errors.ts'
 import type { EgressStatus } from '../egress/status.ts'
 import type { Cause, Commit, Egress, Job, Spout } from '../model/entities.ts'
 import { commitKey, hasEnded } from '../model/entities.ts'
+import { isTrouble, waitingState } from '../model/hindrance.ts'
+import type { Hindrance } from '../model/pool-status.ts'
 import type { JobProgress } from '../pipelines/service.ts'
 import type { SpoutStatus } from '../spouts/status.ts'
+import { jobHindrance } from './hindrances.ts'
 import { COMMITS_KEPT } from './river-model.ts'
 import type { PipelineRow, RepoRow, RiverModel } from './river-model.ts'
 
@@ -18,6 +22,7 @@ export interface LiveWords {
   egress(name: string): EgressStatus | undefined
   progress(pipeline: string): JobProgress | undefined
   waitingFor(pipeline: string): string | undefined
+  pool(pipeline: string): PipelinePool | null
 }
 
 export function graphOf(model: RiverModel, live: LiveWords): Graph {
@@ -92,6 +97,7 @@ function repoNode({ repo, commits, count }: RepoRow): GraphNode {
     state: newest?.state ?? 'waiting: first commit',
     line: size,
     cause: causeOf(newest?.cause ?? null),
+    pods: null,
     progress: null,
     count,
     countUnit: 'commits',
@@ -122,13 +128,19 @@ function pipelineNode({ pipeline, jobs, count }: PipelineRow, live: LiveWords): 
   const waiting = live.waitingFor(name)
   const now = live.progress(name)
   const progress = job && !job.endedAtMs && now?.job === job.commit.id ? now : undefined
+  const pool = live.pool(name)
+  const hindrance = job ? jobHindrance(job, pool, progress) : null
   return {
     key: `pipeline:${name}`,
     kind: 'pipeline',
     name,
-    state: pipelineState(pipeline.state, job, waiting),
+    state: pipelineState(pipeline.state, job, waiting, hindrance),
     line: job ? jobLine(job, progress) : (waiting ?? 'no job so far'),
-    cause: causeOf(job?.cause ?? null),
+    cause: causeOf(job?.cause ?? null) ?? poolCause(job, pool),
+    pods:
+      pool && (pool.wanted > 0 || pool.running > 0)
+        ? { pool: pool.pool, running: pool.running, wanted: pool.wanted }
+        : null,
     progress:
       job && !job.endedAtMs
         ? progress && progress.toRun > 0
@@ -145,11 +157,19 @@ function pipelineState(
   state: 'running' | 'stopped',
   job: Job | undefined,
   waiting: string | undefined,
+  hindrance: Hindrance | null,
 ): string {
   if (state === 'stopped') return 'stopped'
+  if (hindrance) return waitingState(hindrance)
   if (job && job.endedAtMs === null) return 'running'
   if (waiting) return waiting.startsWith('waiting') ? waiting : `waiting: ${waiting}`
   return job?.state ?? 'waiting: first commit'
+}
+
+/** What keeps workers from being there, while there is something for them to do. */
+function poolCause(job: Job | undefined, pool: PipelinePool | null): GraphNode['cause'] {
+  if (!pool || job?.state !== 'running' || !isTrouble(pool.cause)) return null
+  return { text: pool.cause.cause, remedy: pool.cause.remedy }
 }
 
 function jobLine(job: Job, progress: JobProgress | undefined): string {
@@ -184,6 +204,7 @@ function feedNode(
       ? `${rate(status.recordsPerSecond)}${lag === null || lag === undefined ? '' : ` · lag ${count(lag)}`}`
       : 'not running here',
     cause: cause ? { text: cause, remedy: feedRemedy(spout) } : null,
+    pods: null,
     progress: null,
     // Positions are the source's own words: what can be counted is what it became.
     count: repo?.count ?? 0,
@@ -214,6 +235,7 @@ function egressNode(egress: Egress, status: EgressStatus | undefined): GraphNode
               : `varve egress status ${egress.name}`,
         }
       : null,
+    pods: null,
     progress: null,
     count: egress.deliveredRecords,
     countUnit: 'records',

@@ -12,6 +12,7 @@ import { commitKey } from '../model/entities.ts'
 import type { VersionEntry } from '../versions/versions.ts'
 import type { Context } from './context.ts'
 import { requireProject } from './find.ts'
+import { poolOf } from './hindrances.ts'
 import { foldRiver, loadRiver } from './river-model.ts'
 import type { RiverModel } from './river-model.ts'
 import { graphOf, nodeOf, recentCommit, recentJob } from './river-nodes.ts'
@@ -162,6 +163,7 @@ class River {
     egress: (name) => this.#context.egresses.status(this.#project, name),
     progress: (name) => this.#context.pipelines.progress(this.#project, name),
     waitingFor: (name) => this.#waiting.get(name),
+    pool: (name) => poolOf(this.#context.pools, this.#project, name),
   }
 
   graph(): Graph {

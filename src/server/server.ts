@@ -13,6 +13,7 @@ import { fileHandlers } from './handlers/files.ts'
 import { metaHandlers } from './handlers/meta.ts'
 import { nameHandlers } from './handlers/names.ts'
 import { pipelineHandlers } from './handlers/pipelines.ts'
+import { poolHandlers } from './handlers/pools.ts'
 import { rebuildHandlers } from './handlers/rebuild.ts'
 import { riverHandlers } from './handlers/river.ts'
 import { egressHandlers, spoutHandlers } from './handlers/streams.ts'
@@ -88,6 +89,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ...fileHandlers(context),
     ...applyHandlers(context),
     ...pipelineHandlers(context),
+    ...poolHandlers(context),
     ...spoutHandlers(context),
     ...egressHandlers(context),
     ...eventHandlers(context),

@@ -10,6 +10,7 @@ import { fromUtf8 } from '../base/bytes.ts'
 import type { EgressStatus } from '../egress/status.ts'
 import type { Branch, Cause, Commit, CommitKey, Egress, Job, Spout } from '../model/entities.ts'
 import type { TreeEntry } from '../objects/objects.ts'
+import type { Hindrance } from '../model/pool-status.ts'
 import type { JobProgress } from '../pipelines/service.ts'
 import type { SpoutStatus } from '../spouts/status.ts'
 import type { Versions } from '../versions/versions.ts'
@@ -72,7 +73,11 @@ export function fileView(entry: TreeEntry): FileView {
   }
 }
 
-export function jobView(row: Job, progress?: JobProgress): JobView {
+export function jobView(
+  row: Job,
+  progress?: JobProgress,
+  waiting: Hindrance | null = null,
+): JobView {
   const live = progress && progress.job === row.commit.id ? progress : undefined
   return {
     pipeline: row.pipeline,
@@ -86,6 +91,7 @@ export function jobView(row: Job, progress?: JobProgress): JobView {
       live && row.state === 'running'
         ? { done: live.done, failed: live.failed, toRun: live.toRun }
         : null,
+    waiting,
     codeKey: row.codeKey,
     cause: causeView(row.cause),
     startedSeq: row.startedSeq,

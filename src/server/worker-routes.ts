@@ -39,6 +39,8 @@ export interface WorkerRoutesOptions {
    * puts out is in the memory of one server, so its worker stays with that one.
    */
   readonly address?: () => string | undefined
+  /** Whether tokens of this pool still open anything; default: all do until they run out. */
+  readonly isOpen?: ((pool: string, incarnation: string) => Promise<boolean>) | undefined
   /** Largest file of an output, in bytes; default 1 TiB. */
   readonly maxUploadBytes?: number
 }
@@ -88,11 +90,11 @@ export function workerTokenIssuer(options: {
   readonly secret: string
   readonly clock: Clock
   readonly ids: () => Id
-}): (pool: string, ttlSeconds: number) => WorkerToken {
+}): (pool: string, ttlSeconds: number, incarnation?: string) => WorkerToken {
   const key = workerTokenKey(options.secret)
-  return (pool, ttlSeconds) => {
+  return (pool, ttlSeconds, incarnation = options.ids()) => {
     const expiresAtMs = options.clock.nowMs() + ttlSeconds * 1000
-    const grant = { workspace: 'default', pool, incarnation: options.ids(), expiresAtMs }
+    const grant = { workspace: 'default', pool, incarnation, expiresAtMs }
     return { token: signWorkerToken(key, grant), pool, expiresAtMs }
   }
 }
@@ -114,14 +116,20 @@ function ownerOf(worker: string, by: string): string {
 }
 
 function takingHandlers(
-  { desk, address }: WorkerRoutesOptions,
+  { desk, address, isOpen }: WorkerRoutesOptions,
   claims: Claims,
 ): Pick<WorkerHandlers, 'POST /worker/claim' | 'POST /worker/beat'> {
   return {
     async 'POST /worker/claim'({ body, request, signal, answered }) {
       const by = request.principal
-      const [, pool = ''] = by.split('/')
+      const [, pool = '', incarnation = ''] = by.split('/')
       refuseOtherPool({ pool } as WorkerGrant, body.pool)
+      // All else a worker may do follows from a claim.
+      if (isOpen && !(await isOpen(pool, incarnation)))
+        throw new VarveError(
+          'UNAUTHENTICATED',
+          `cannot let the worker in: the pool "${pool}" of its token is gone`,
+        )
       const claim = await desk.claim(ownerOf(body.worker, by), body.waitMs, signal)
       if (!claim) return null
       const ticket = claims.give(claim, by)

@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
       ? import('./commit-latency-cluster.ts')
       : import('./commit-latency.ts'),
   'first-output': () => import('./first-output.ts'),
+  k8s: () => import('./k8s.ts'),
   'log-append': () => import('./log-append.ts'),
   'one-of-10000': () => import('./one-of-10000.ts'),
 }

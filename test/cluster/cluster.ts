@@ -35,6 +35,12 @@ export interface ClusterOptions {
   readonly workers?: number
   /** Of the page and the API; default any. */
   readonly port?: number
+  /** Where every role listens and is reached; default loopback. */
+  readonly host?: string
+  /** Of the first API; default any. */
+  readonly apiPort?: number
+  /** Variables of every role besides. */
+  readonly env?: Readonly<Record<string, string>>
   /** Default: made up. */
   readonly secret?: string
   readonly token?: string
@@ -69,21 +75,25 @@ export class Cluster {
     mkdirSync(options.folder, { recursive: true })
     const token = options.token ?? randomBytes(32).toString('hex')
     const secret = options.secret ?? randomBytes(32).toString('hex')
-    const env = { ...clusterEnv(options), VARVE_CLUSTER_SECRET: secret, VARVE_TOKEN: token }
+    const host = options.host ?? '127.0.0.1'
+    const secrets = { VARVE_CLUSTER_SECRET: secret, VARVE_TOKEN: token }
+    const env = { ...clusterEnv(options), ...secrets, ...options.env }
     const members: RoleProcess[] = []
     const logFile = (name: string): string => join(options.folder, `${name}.log`)
     for (const role of ROLES)
       for (let n = 1; n <= (options.roles?.[role] ?? 2); n++) {
         const name = `${role}-${n}`
-        const port = await freePort()
+        const given = name === 'api-1' ? options.apiPort : undefined
+        const port = given ?? (await freePort())
+        const url = `http://${host}:${port}`
         members.push(
           new RoleProcess({
             name,
-            args: ['serve', '--roles', role, '--host', '127.0.0.1', '--port', String(port)],
+            args: ['serve', '--roles', role, '--host', host, '--port', String(port)],
             // A chunk of work stays with the API that handed it out, past the balancer.
-            env: { ...env, VARVE_ADVERTISE: `http://127.0.0.1:${port}` },
+            env: { ...env, VARVE_ADVERTISE: url },
             logFile: logFile(name),
-            url: `http://127.0.0.1:${port}`,
+            url,
           }),
         )
       }

@@ -12,7 +12,7 @@ test('a token or anything else foreign in the address is not carried on', () => 
 })
 
 test('a pipeline that failed leads to its failed datums first', () => {
-  const node = { kind: 'pipeline', name: 'enrich', bands: [] } as const
+  const node = { kind: 'pipeline', name: 'enrich', cause: null, pods: null } as const
   const jobs = [
     { id: 'new', state: 'finished' },
     { id: 'old', state: 'failed' },
@@ -22,4 +22,12 @@ test('a pipeline that failed leads to its failed datums first', () => {
     'varve logs enrich --project shop',
     'varve pipeline inspect enrich --project shop',
   ])
+})
+
+test('a pipeline whose pods are hindered leads to its pool first', () => {
+  const pods = { pool: 'v-shop-1a2b', running: 0, wanted: 4 }
+  const cause = { text: 'no node takes the pod', remedy: 'add nodes' }
+  const node = { kind: 'pipeline', name: 'enrich', cause, pods } as const
+  expect(commandsFor(node, [], 'default')[0]).toBe('varve pool inspect v-shop-1a2b')
+  expect(commandsFor({ ...node, cause: null }, [], 'default')[0]).toBe('varve logs enrich')
 })

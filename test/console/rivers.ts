@@ -55,6 +55,7 @@ export function nodeOf(kind: NodeKind, name: string, rest: Partial<GraphNode>): 
     state: 'running',
     line: '',
     cause: null,
+    pods: null,
     progress: null,
     count: 0,
     countUnit: kind === 'repo' ? 'commits' : kind === 'pipeline' ? 'jobs' : 'records',
@@ -166,6 +167,28 @@ export function metricsRiver(nowMs: number): Graph {
 
 export const CAUSE = 'datum /2026-11-22/eu-west.ndjson failed: exit code 1, "KeyError: currency"'
 export const REMEDY = 'read varve logs enrich, mend the code, put the pipeline again'
+
+export const NO_NODE = {
+  text: 'no node takes the pod: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu',
+  remedy: 'add nodes that offer nvidia.com/gpu, or ask for fewer in resources.gpu',
+}
+export const POOL = 'v-default-9c1d04e2ab'
+
+/** The metrics demo on a cluster: one gate's pods run, the other's cannot. */
+export function podsRiver(nowMs: number): Graph {
+  const river = metricsRiver(nowMs)
+  const changes: Readonly<Record<string, Partial<GraphNode>>> = {
+    'pipeline:summary': { pods: { pool: 'v-default-77aa', running: 3, wanted: 4 } },
+    'pipeline:alerts': {
+      state: 'waiting: no node',
+      line: '0 of 4 run · 11 reused',
+      progress: 0,
+      cause: NO_NODE,
+      pods: { pool: POOL, running: 0, wanted: 4 },
+    },
+  }
+  return { ...river, nodes: river.nodes.map((node) => ({ ...node, ...changes[node.key] })) }
+}
 
 /** Two feeds, a diamond, a gate that fails and one that waits. */
 export function diamondRiver(nowMs: number): Graph {

@@ -8,11 +8,14 @@ import type { FakeServer } from '../console/fake-server.ts'
 import {
   CAUSE,
   EMPTY_RIVER,
+  NO_NODE,
+  POOL,
   REMEDY,
   diamondRiver,
   fakeId,
   metricsRiver,
   nodeOf,
+  podsRiver,
 } from '../console/rivers.ts'
 
 const nowMs = Date.now()
@@ -111,6 +114,33 @@ onPage(
       'varve datum list enrich@',
     )
     expect(await page.locator('.summary button').first().textContent()).toBe('enrich')
+    expect(complaints).toEqual([])
+    await page.close()
+  },
+)
+
+onPage(
+  'a pipeline whose pods cannot run says how many do and why, and leads to its pool',
+  async (chromium, server) => {
+    server.set(podsRiver(nowMs))
+    const { page, complaints } = await visit(chromium, server.url)
+    const runs = nodeOn(page, 'pipeline:summary')
+    await runs.waitFor()
+    expect(await runs.locator('.part').allTextContents()).toContain('3 of 4 pods')
+    const gate = nodeOn(page, 'pipeline:alerts')
+    expect(await gate.locator('.state').textContent()).toBe('waiting: no node')
+    expect(await gate.locator('.pods').textContent()).toBe('0 of 4 pods')
+    expect(await gate.locator('.cause').textContent()).toBe(NO_NODE.text)
+    // Nothing of it is cut off by the node, or lies under its bar.
+    const box = (what: string) => gate.locator(what).boundingBox()
+    const [remedy, bar] = [await box('.remedy'), await box('progress')]
+    expect((remedy?.y ?? 0) + (remedy?.height ?? 0)).toBeLessThanOrEqual(bar?.y ?? 0)
+    await gate.click()
+    const drawer = page.locator('aside.drawer')
+    expect(await drawer.locator('.explanation .remedy').textContent()).toContain(NO_NODE.remedy)
+    expect(await drawer.locator('.command').first().textContent()).toContain(
+      `varve pool inspect ${POOL}`,
+    )
     expect(complaints).toEqual([])
     await page.close()
   },

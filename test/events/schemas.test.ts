@@ -9,7 +9,10 @@ import { decode, encode } from '../../src/events/avro.ts'
 import { canonicalForm, fingerprint } from '../../src/events/canonical.ts'
 import { eventType, eventTypes, newest } from '../../src/events/catalogue.ts'
 import { cloudEvent, rfc3339 } from '../../src/events/cloud-event.ts'
+import { eventOf, poolNews } from '../../src/events/pool-news.ts'
+import type { PublicEvent } from '../../src/events/public-events.ts'
 import { PROJECT, events, history } from './history.ts'
+import { HINDERED } from './hindered-pool.ts'
 
 const SCHEMAS = resolve(import.meta.dirname, '../../schemas')
 
@@ -23,8 +26,14 @@ test('the files are what the catalogue gives', () => {
   expect(there.filter((file) => !(file in files))).toEqual(['events/released'])
 })
 
+/** Of entries, and of a pool, which no entry tells of. */
+function allTold(): PublicEvent[] {
+  const pools = poolNews(new Map(), [HINDERED]).news.map((one) => eventOf(one, 1_700_000_000_000))
+  return [...events(history()), ...pools]
+}
+
 test('every type happens in the history, and its bytes say what the event says', () => {
-  const told = events(history())
+  const told = allTold()
   expect(new Set(told.map(({ type }) => type))).toEqual(
     new Set(eventTypes().map(({ type }) => type)),
   )
@@ -37,7 +46,7 @@ test('every type happens in the history, and its bytes say what the event says',
 })
 
 test('an event is told with the fields of its schema and no others', () => {
-  for (const { type, data } of events(history()))
+  for (const { type, data } of allTold())
     expect(Object.keys(data)).toEqual(newest(eventType(type)).schema.fields.map(({ name }) => name))
 })
 

@@ -19,6 +19,8 @@ export interface FeedOptions {
   readonly to: string
   readonly records: number
   readonly replication: number
+  /** What the pipelines run in, where code runs in pods. */
+  readonly image?: string
 }
 
 export async function createTopics(feed: FeedOptions): Promise<void> {
@@ -51,6 +53,7 @@ export function documents(feed: FeedOptions, commitRecords: number): string {
     'find orders -type f | while read -r f; do mkdir -p "out/$(dirname "$f")"; ' +
     'wc -l < "$f" > "out/$f.count"; done'
   const input = { pfs: { repo: 'orders', glob: '/*/*/*' } }
+  const image = feed.image === undefined ? {} : { image: feed.image }
   return JSON.stringify([
     {
       spout: { name: 'orders' },
@@ -61,9 +64,13 @@ export function documents(feed: FeedOptions, commitRecords: number): string {
     {
       pipeline: { name: 'passed' },
       input,
-      transform: { cmd: ['sh', '-c', `${cd}cp -r orders/. out/`] },
+      transform: { ...image, cmd: ['sh', '-c', `${cd}cp -r orders/. out/`] },
     },
-    { pipeline: { name: 'counted' }, input, transform: { cmd: ['sh', '-c', cd + count] } },
+    {
+      pipeline: { name: 'counted' },
+      input,
+      transform: { ...image, cmd: ['sh', '-c', cd + count] },
+    },
     {
       egress: { name: 'orders-out' },
       from: 'passed@master',

@@ -30,6 +30,11 @@ describe.skipIf(!helmAvailable)('helm: bad values', () => {
     ['a secret of a number', 'secrets.kafka.existingSecret=7', 'existingSecret'],
     ['no secret', 'secrets.server.existingSecret=', 'secrets.server.existingSecret: is missing'],
     ['an option of another program', 'options.workers=4', 'options.workers: `varve serve` has no'],
+    ['a setting of pools nobody knows', 'pools.cap.pods=1', 'cap'],
+    ['a setting of pools the chart makes', 'pools.owner=me', 'owner'],
+    ['an amount that is none', 'pools.caps.cluster.memory=64GB', 'memory'],
+    ['half a price list', 'pools.prices.cpuHour=1', 'memoryGiBHour'],
+    ['a door without a port', 'pools.allow[0].to.cidr=10.0.0.0/8', 'ports'],
     ['an ingress to nowhere', 'ingress.enabled=true', 'ingress.hosts: is empty'],
     ['a route from nowhere', 'httpRoute.enabled=true', 'httpRoute.parentRefs: is empty'],
   ])('%s', async (_what, set, named) => {
@@ -42,6 +47,11 @@ describe.skipIf(!helmAvailable)('helm: bad values', () => {
     const both = ['secrets.s3.existingSecret=s3', 'options.s3AccessKey=mine']
     const { stderr } = await template('cluster', ...both)
     expect(stderr).toContain('options.s3AccessKey: is given twice')
+  })
+
+  test('pools in a trial', async () => {
+    const { stderr } = await template('embedded', 'pools.enabled=true')
+    expect(stderr).toContain('pools.enabled: a trial runs pipelines in its own pod')
   })
 
   test('an option of a cluster in a trial', async () => {

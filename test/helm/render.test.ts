@@ -6,6 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROLES } from '../../src/config/options.ts'
 import type { OptionsOf, Program } from '../../src/config/options.ts'
 import { parseOptions } from '../../src/config/parse.ts'
+import { readPoolSettings } from '../../src/config/pool-settings.ts'
+import type { PoolSettings } from '../../src/config/pool-settings.ts'
+import { POOL_LABEL } from '../../src/exec/adapters/kubernetes/names.ts'
 import { CHART, helm, helmAvailable, helmBinary } from '../services/helm.ts'
 import { named, podsOf, profile, render } from './rendered.ts'
 import type { Container, Labels, Rendered, RenderedPod } from './rendered.ts'
@@ -51,6 +54,16 @@ function started<P extends Program>(program: P, { args, env }: Container): Optio
   return parseOptions(program, Object.fromEntries(values), flags)
 }
 
+/** The file that the option `pools` names, as the processes read it. */
+function settingsOfPools(all: readonly Rendered[], name: string): PoolSettings {
+  const { data } = named(all, 'ConfigMap', `${name}-pools`) as unknown as {
+    data: { 'pools.json': string }
+  }
+  const file = join(folder, 'pools.json')
+  writeFileSync(file, data['pools.json'])
+  return readPoolSettings(file)
+}
+
 const selects = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([name, value]) => labels[name] === value)
 
@@ -81,11 +94,10 @@ describe.skipIf(!helmAvailable)('helm', () => {
       }
     })
 
-    test('only the scheduler has a token of Kubernetes, and nobody hears of services', () => {
+    test('only a scheduler that keeps pools has a token of Kubernetes; nobody hears of services', () => {
       const withToken = pods(one).filter(({ spec }) => spec.automountServiceAccountToken)
-      const scheduler = pods(one).filter((pod) => pod.of.endsWith('-scheduler'))
-      expect(withToken).toEqual(scheduler)
-      expect(scheduler).toHaveLength(one === 'embedded' ? 0 : 1)
+      const keeper = one === 'everything' ? ['Deployment streams-scheduler'] : []
+      expect(withToken.map((pod) => pod.of)).toEqual(keeper)
       for (const { spec } of pods(one)) expect(spec.enableServiceLinks).toBe(false)
     })
 
@@ -269,10 +281,96 @@ describe.skipIf(!helmAvailable)('helm', () => {
     expect(JSON.stringify(rules)).not.toContain('"*"')
   })
 
-  test('without pools nobody has a token or a right', async () => {
-    const objects = await render('cluster', 'pools.enabled=false')
-    expect(podsOf(objects).filter(({ spec }) => spec.automountServiceAccountToken)).toEqual([])
-    expect(objects.filter(({ kind }) => kind.startsWith('Role'))).toEqual([])
+  test('without pools nobody has a right, or a file of theirs', () => {
+    const kinds = of('cluster').map(({ kind }) => kind)
+    for (const kind of ['Role', 'RoleBinding', 'ConfigMap']) expect(kinds).not.toContain(kind)
+    const variables = pods('cluster').flatMap((pod) => only(pod).env)
+    expect(variables.map(({ name }) => name)).not.toContain('VARVE_POOLS')
+  })
+
+  test('with pools the scheduler and the API are told how they are kept, in words they understand', () => {
+    const told = pods('everything').filter((pod) =>
+      only(pod).env.some(({ name }) => name === 'VARVE_POOLS'),
+    )
+    const names = told.map((pod) => pod.of)
+    expect(names.toSorted()).toEqual(['Deployment streams-api', 'Deployment streams-scheduler'])
+    for (const pod of told) {
+      expect(started('serve', only(pod)).pools).toBe('/etc/varve/pools/pools.json')
+      expect(pod.spec.volumes).toContainEqual({
+        name: 'pools',
+        configMap: { name: 'streams-pools' },
+      })
+    }
+    const settings = settingsOfPools(of('everything'), 'streams')
+    expect(settings).toMatchObject({
+      namespace: 'streams-work',
+      labels: {
+        'app.kubernetes.io/managed-by': 'varve',
+        'varve.dev/installation': 'streams',
+      },
+      owner: 'streams-pools-anchor',
+      image: expect.stringMatching(/^images\.example\/varve@sha256:e3b0/) as string,
+      pullSecrets: ['pull'],
+      caps: { cluster: { costPerHour: 12.5 }, projects: { images: { pods: 10 } } },
+      coolDownSeconds: 300,
+      root: false,
+    })
+    const anchor = named(of('everything'), 'ConfigMap', 'streams-pools-anchor')
+    expect(anchor.metadata.namespace).toBe('streams-work')
+  })
+
+  test('workers and api pods let each other through, and the labels of workers select no pod of ours', async () => {
+    const beside = await render(
+      'cluster',
+      'pools.enabled=true',
+      'networkPolicy.apiFrom[0].podSelector.a=b',
+    )
+    for (const [all, name, namespace] of [
+      [of('everything'), 'streams', 'streams-work'],
+      [beside, 'varve', undefined],
+    ] as const) {
+      const { api, labels, namespace: where } = settingsOfPools(all, name)
+      expect(api).toMatchObject({ url: `http://${name}.streams.svc:7070`, port: 7070 })
+      const to = api.to as { readonly namespace?: Labels; readonly pods: Labels }
+      const reached = podsOf(all).filter((pod) => selects(to.pods, pod.labels))
+      expect(reached.map((pod) => pod.of)).toEqual([`Deployment ${name}-api`])
+      // Its own namespace needs no name.
+      expect(to.namespace?.['kubernetes.io/metadata.name']).toBe(namespace && 'streams')
+      expect(where).toBe(namespace ?? 'streams')
+      const { ingress } = named(all, 'NetworkPolicy', name).spec as {
+        ingress: readonly { readonly from: readonly object[] }[]
+      }
+      expect(ingress[0]?.from.at(-1)).toEqual({
+        podSelector: { matchExpressions: [{ key: POOL_LABEL, operator: 'Exists' }] },
+        ...(namespace && {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+        }),
+      })
+      // Else a Service would send to a worker, or a policy open a port of it.
+      for (const { kind, metadata, spec } of all) {
+        const selector = kind === 'Service' ? spec['selector'] : spec?.['podSelector']
+        const wanted = ((selector as { matchLabels?: Labels })?.matchLabels ?? selector) as Labels
+        if (wanted) expect(selects(wanted, labels ?? {}), `${kind} ${metadata.name}`).toBe(false)
+      }
+    }
+  })
+
+  test('other settings of pools start those two roles anew, and no other', async () => {
+    const templates = (all: readonly Rendered[]): Map<string, string> =>
+      new Map(
+        all
+          .filter(({ kind }) => kind === 'Deployment')
+          .map(({ metadata, spec }) => [metadata.name, JSON.stringify(spec['template'])]),
+      )
+    const [before, after] = await Promise.all(
+      ['60', '61'].map(async (seconds) =>
+        templates(
+          await render('cluster', 'pools.enabled=true', `pools.coolDownSeconds=${seconds}`),
+        ),
+      ),
+    )
+    const changed = [...(before ?? [])].filter(([name, text]) => after?.get(name) !== text)
+    expect(changed.map(([name]) => name)).toEqual(['varve-api', 'varve-scheduler'])
   })
 
   test('what needs definitions of others is made on request only', () => {
@@ -309,7 +407,7 @@ describe.skipIf(!helmAvailable)('helm', () => {
     const api = named(of('everything'), 'NetworkPolicy', 'streams').spec
     expect(api).toMatchObject({
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [{ ports: [{ port: 'http' }], from: [{ namespaceSelector: {} }] }],
+      ingress: [{ ports: [{ port: 'http' }], from: [{ namespaceSelector: {} }, {}] }],
     })
     expect(api['egress']).toEqual([
       {

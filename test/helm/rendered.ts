@@ -48,6 +48,7 @@ interface PodSpec {
     readonly name: string
     readonly secret?: { readonly secretName: string }
     readonly emptyDir?: object
+    readonly configMap?: { readonly name: string }
   }[]
 }
 

@@ -7,9 +7,10 @@ import { systemRandom } from '../../src/base/random.ts'
 import { connectKubernetes } from '../../src/exec/adapters/kubernetes/client.ts'
 import type { KubernetesClient } from '../../src/exec/adapters/kubernetes/client.ts'
 import { CONTROLLER_BOUNDS, PoolController } from '../../src/exec/adapters/kubernetes/controller.ts'
-import type { Demand, Foreman, PoolReport } from '../../src/exec/adapters/kubernetes/controller.ts'
+import type { Orders, Superior } from '../../src/exec/adapters/kubernetes/orders.ts'
 import type { Deployment, Pod } from '../../src/exec/adapters/kubernetes/objects.ts'
 import { podLog } from '../../src/exec/adapters/kubernetes/pod-logs.ts'
+import type { PoolStatus } from '../../src/model/pool-status.ts'
 import { KubernetesServer, kubernetesAvailable } from '../services/kubernetes.ts'
 
 const given = process.env['VARVE_TEST_KUBECONFIG'] !== undefined
@@ -37,11 +38,11 @@ interface Wish {
   readonly spec?: object
 }
 
-class Wishes implements Foreman {
+class Wishes implements Superior {
   readonly wanted = new Map<string, Wish>()
   readonly busy = new Set<string>()
 
-  demand(): Promise<Demand> {
+  orders(): Promise<Orders> {
     const pools = [...this.wanted].map(([id, wish]) => ({
       id,
       project: 'p',
@@ -112,7 +113,7 @@ describe.skipIf(!kubernetesAvailable || given)('the pool controller on a real Ku
     await server.image('tools:1', { busybox: true })
     client = await connectKubernetes({ kubeconfig: server.kubeconfig, requestTimeoutMs: 5_000 })
     wishes = new Wishes()
-    const options = { client, foreman: wishes, names: NAMES, bounds: BOUNDS }
+    const options = { client, superior: wishes, names: NAMES, bounds: BOUNDS }
     controller = new PoolController({ ...options, clock: systemClock, random: systemRandom })
     running = controller.run(stop.signal)
   })
@@ -120,7 +121,7 @@ describe.skipIf(!kubernetesAvailable || given)('the pool controller on a real Ku
   afterEach(async () => {
     wishes.wanted.clear()
     wishes.busy.clear()
-    await expect.poll(() => controller.reports(), WAIT).toEqual([])
+    await expect.poll(() => controller.status(), WAIT).toEqual([])
     expect(unhandled.splice(0)).toEqual([])
   })
 
@@ -131,8 +132,8 @@ describe.skipIf(!kubernetesAvailable || given)('the pool controller on a real Ku
     await server?.stop()
   })
 
-  const report = (id = 'a'): PoolReport | undefined =>
-    controller.reports().find((one) => one.id === id)
+  const report = (id = 'a'): PoolStatus | undefined =>
+    controller.status().find((one) => one.pool === id)
 
   async function cause(id = 'a'): Promise<string> {
     await expect.poll(() => report(id)?.cause?.reason ?? 'Starting', WAIT).not.toMatch(/^Starting/)
@@ -145,7 +146,7 @@ describe.skipIf(!kubernetesAvailable || given)('the pool controller on a real Ku
     await expect.poll(() => report()?.state, WAIT).toBe('idle')
     wishes.wanted.set('a', { pods: 3 })
     await expect.poll(() => report()?.running, WAIT).toBe(3)
-    expect(report()).toMatchObject({ state: 'running', cause: undefined })
+    expect(report()).toMatchObject({ state: 'running', cause: null })
     wishes.wanted.set('a', { pods: 0 })
     await expect.poll(() => report()?.pods, WAIT).toEqual([])
     expect(report()).toMatchObject({ state: 'idle', ends: [], replicas: 0 })
@@ -246,6 +247,9 @@ describe.skipIf(!kubernetesAvailable || given)('the pool controller on a real Ku
     wishes.wanted.set('a', wish)
     expect(await cause()).toContain(expected)
     expect(report()?.cause?.remedy).not.toBe('')
+    // Whoever counts them sees each, although the pod goes on.
+    const told = (): unknown => report()?.ends.map((end) => end.cause.reason)
+    if (expected.startsWith('OutOfMemory')) await expect.poll(told, WAIT).toContain('OutOfMemory')
   })
 
   test('a key that is missing is named, and the pod runs when it is there', async () => {
@@ -318,7 +322,7 @@ describe.skipIf(!kubernetesAvailable || given)('the pool controller on a real Ku
     wishes.wanted.set('a', { pods: 3 })
     await server.signal('kube-apiserver', 'CONT')
     await expect.poll(() => report()?.running, WAIT).toBe(3)
-    await expect.poll(() => report()?.cause, WAIT).toBe(undefined)
+    await expect.poll(() => report()?.cause, WAIT).toBe(null)
   })
 
   test('a log is read on over a killed API server, each line once', async () => {

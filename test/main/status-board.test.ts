@@ -4,7 +4,8 @@ import type { Clock } from '../../src/base/clock.ts'
 import { utf8 } from '../../src/base/bytes.ts'
 import { MemoryBus } from '../../src/bus/adapters/memory.ts'
 import { TOPICS } from '../../src/bus/bus.ts'
-import { StatusBoard, tellStatuses } from '../../src/main/status-board.ts'
+import { StatusBoard, tellPools, tellStatuses } from '../../src/main/status-board.ts'
+import type { PoolStatus } from '../../src/model/pool-status.ts'
 import type { SpoutStatus } from '../../src/spouts/status.ts'
 
 const soon = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -52,5 +53,78 @@ test('the latest a host told is known, until nobody tells it any more', async ()
   await bus.publish(TOPICS.status, [garbage])
   await tell(3)
   expect(board.spouts.status('default', 's0')).toMatchObject({ recordsPerSecond: 3 })
+  await board.close()
+})
+
+test('pools are known while their keeper speaks of them, gone when it no longer does, unknown when it is silent', async () => {
+  const bus = new MemoryBus({ clock: systemClock })
+  let nowMs = 0
+  const clock: Clock = { ...systemClock, monotonicMs: () => nowMs }
+  const board = new StatusBoard({ bus, clock })
+  const pod = (n: number): PoolStatus['pods'][number] => ({
+    name: `pod-${n}`,
+    node: null,
+    state: 'running',
+    busy: false,
+    cause: null,
+  })
+  const status = (pool: string): PoolStatus => ({
+    pool,
+    project: 'default',
+    pipelines: [pool],
+    image: 'registry/image',
+    state: 'running',
+    running: 2_000,
+    replicas: 2_000,
+    wanted: 2_000,
+    cause: null,
+    change: null,
+    // More than fit one message together, and of each more than is told.
+    pods: Array.from({ length: 2_000 }, (_, n) => pod(n)),
+    ends: [],
+  })
+  const sizes: number[] = []
+  const watched: Pick<MemoryBus, 'publish'> = {
+    publish: (topic, messages) => {
+      sizes.push(...messages.map(({ value }) => value.length))
+      return bus.publish(topic, messages)
+    },
+  }
+  const tell = async (pools?: readonly string[]): Promise<void> => {
+    const stop = new AbortController()
+    const guests = { bus: { ...watched, subscribe: bus.subscribe.bind(bus) }, clock, who: 'k' }
+    const telling = tellPools(guests, () => pools?.map(status), stop.signal)
+    stop.abort()
+    await telling
+    await soon()
+  }
+  const states = (): Record<string, string> =>
+    Object.fromEntries(board.pools.all().map(({ pool, state }) => [pool, state]))
+
+  // Whoever does not keep them tells nothing.
+  await tell(undefined)
+  expect(board.pools.reported).toBe(false)
+  await tell([])
+  expect(board.pools).toMatchObject({ reported: true })
+  expect(states()).toEqual({})
+  const names = Array.from({ length: 9 }, (_, n) => `p${n}`)
+  await tell(names)
+  expect(Object.keys(states())).toEqual(names)
+  expect(Math.max(...sizes)).toBeLessThan(500_000)
+
+  // One is not told of any more; the others are.
+  for (nowMs = 1_000; nowMs <= 4_000; nowMs += 1_000) await tell(names.slice(1))
+  expect(Object.keys(states())).toEqual(names.slice(1))
+
+  nowMs = 20_000
+  expect(board.pools.reported).toBe(false)
+  expect(states()).toMatchObject({ p1: 'unknown', p8: 'unknown' })
+  expect(board.pools.all()[0]?.cause?.reason).toBe('NotReported')
+  // Another keeper begins with one of them: nothing follows from that for the others yet.
+  await tell(['p1'])
+  expect(states()).toMatchObject({ p1: 'running', p8: 'running' })
+  nowMs = 24_000
+  await tell(['p1'])
+  expect(states()).toEqual({ p1: 'running' })
   await board.close()
 })

@@ -72,3 +72,17 @@ test('explain: a file put again was brought by the last one that changed it', as
   const again = await world.commit('in', { a: 'two' })
   expect((await explain('in', again, 'a')).brought?.id).toBe(again.id)
 })
+
+test('explain: what is not there yet is refused with what it waits for', async () => {
+  await world.repo('in')
+  const { versions } = world.core
+  const branch = { repo: 'in', branch: 'master' }
+  await versions.propose(PROJECT, [{ op: 'commit.open', branch, note: null }], request())
+  for await (const open of versions.commits(PROJECT, 'in', { branch: 'master', limit: 1 })) {
+    expect(open.state).toBe('open')
+    await expect(explain('in', open, 'a')).rejects.toMatchObject({
+      code: 'NOT_FOUND_PATH',
+      message: `cannot find "a" in "in@master=${open.id}": the commit is open, not finished`,
+    })
+  }
+})

@@ -382,14 +382,14 @@ test('the chunk of a worker that is no more goes to another, and its late result
   const program = upper()
   const made = await inlineWorld({ upper: program }, { speed: 20 })
   world = made.world
-  await world.pools.apply({ id: 'p', size: 0 })
+  await world.rest()
   await world.repo('in')
   await world.put(spec('out', 'in', ['upper'], named))
   const commit = await world.commit('in', { a: 'a' })
   const claim = await world.desk.claim('dead', 600_000, new AbortController().signal)
   if (!claim) throw new Error('no work')
   expect(await world.desk.beat('dead', 1, [claim])).toEqual([])
-  await world.pools.apply({ id: 'p', size: 1 })
+  world.work()
   const job = await world.ended('out', commit.id)
   expect(job).toMatchObject({ state: 'finished', counts: { ran: 1 } })
   expect(await world.desk.beat('dead', 2, [claim])).toEqual([claim])
@@ -400,6 +400,7 @@ test('the chunk of a worker that is no more goes to another, and its late result
 
 test('a job goes on after its server died, and what was done is not run again', async () => {
   const ran: string[] = []
+  let dead = false
   const slow: Program = {
     version: '1',
     run: ({ list, write }) => {
@@ -407,7 +408,7 @@ test('a job goes on after its server died, and what was done is not run again', 
       ran.push(path)
       write(path.replace('in/', 'out/'), 'x')
       // The first server is stuck in it for ever.
-      return path === 'in/b' && ran.length < 4 ? new Promise<number>(() => {}) : 0
+      return path === 'in/b' && !dead ? new Promise<number>(() => {}) : 0
     },
   }
   const disk = newDisk()
@@ -420,6 +421,7 @@ test('a job goes on after its server died, and what was done is not run again', 
   await expect.poll(() => ran.at(-1)).toBe('in/b')
   const before = [...ran]
   first.die()
+  dead = true
 
   world = (await inlineWorld({ slow }, { disk })).world
   expect(await world.ended('out', commit.id)).toMatchObject({

@@ -27,7 +27,10 @@ import { Board, jobEnded } from '../../src/pipelines/board.ts'
 import { LogStore } from '../../src/pipelines/logs.ts'
 import { PipelineService } from '../../src/pipelines/pipeline-service.ts'
 import { Planner } from '../../src/pipelines/planner.ts'
+import { Census } from '../../src/pipelines/census.ts'
+import { PoolBook } from '../../src/pipelines/pool-book.ts'
 import { WorkQueue } from '../../src/pipelines/queue.ts'
+import type { PoolKeeping } from '../../src/pipelines/queue.ts'
 import { Recorder } from '../../src/pipelines/recorder.ts'
 import { Scheduler } from '../../src/pipelines/scheduler.ts'
 import { WorkRows } from '../../src/pipelines/work.ts'
@@ -56,6 +59,8 @@ export class World {
   readonly rows: WorkRows
   readonly pipelines: PipelineService
   readonly desk: WorkDesk
+  readonly book: PoolBook
+  readonly census: Census
   readonly pools: LoopPools
   readonly scratch: Scratch
   readonly troubles: unknown[] = []
@@ -74,7 +79,11 @@ export class World {
     const rows = new WorkRows({ tables, clock, random })
     const hash = options.hash
     const planner = new Planner({ versions, runner, hash, workers: () => workers })
-    const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
+    this.book = new PoolBook({ tables, rows, clock, random, ids })
+    this.census = new Census({ board, versions, rows, bus, clock })
+    const { poolOf } = options
+    const pools = poolOf && { book: this.book, poolOf }
+    const queue = new WorkQueue({ board, versions, rows, tables, bus, clock, pools })
     const logs = new LogStore({ objects, tables, bus, clock, random })
     const incarnation = ids()
     const isGone = (owner: string): boolean =>
@@ -96,15 +105,19 @@ export class World {
     const api = this.desk
     const trouble = (error: unknown): void => void this.troubles.push(error)
     this.pools = new LoopPools({
-      start: (pool, index, signal) =>
+      pool: 'p',
+      size: workers,
+      start: (number, signal) =>
         new Agent({
           api,
           runner,
           scratch,
           clock,
-          worker: `${incarnation}-${pool}-${index}`,
+          worker: `${incarnation}-p-${number}`,
           trouble,
         }).run(signal),
+      clock,
+      random,
     })
     this.#hear = (message) => this.troubles.push((message as Trouble).error)
     subscribe('varve.pipelines.trouble', this.#hear)
@@ -117,11 +130,25 @@ export class World {
         new Recorder(guests).start(this.#stop.signal)
       }
       queue.start(this.#stop.signal)
-      await this.pools.apply({ id: 'p', size: workers })
+      this.work()
     }
   }
 
   readonly #start: () => Promise<void>
+  #resting = new AbortController()
+  #working: Promise<void> = Promise.resolve()
+
+  /** Starts the workers. */
+  work(): void {
+    this.#resting = new AbortController()
+    this.#working = this.pools.run(this.#resting.signal)
+  }
+
+  /** Ends the workers; what is in hand is given back. */
+  async rest(): Promise<void> {
+    this.#resting.abort()
+    await this.#working
+  }
 
   static async open(options: Omit<WorldOptions, 'hash'>): Promise<World> {
     const clock = systemClock
@@ -198,7 +225,7 @@ export class World {
   }
 
   async close(): Promise<void> {
-    await this.pools.close()
+    await this.rest()
     await this.pipelines.close()
     this.#stop.abort()
     await this.#writing
@@ -219,6 +246,8 @@ interface WorldOptions {
   readonly speed?: number
   /** False: one scheduler and one recorder, for tests of size. */
   readonly twins?: boolean
+  /** Where each pipeline has workers of its own. */
+  readonly poolOf?: PoolKeeping['poolOf']
   readonly hash: (bytes: Uint8Array) => Uint8Array
 }
 
@@ -232,7 +261,7 @@ function fastClock(speed: number): Clock {
 
 export async function inlineWorld(
   programs: Readonly<Record<string, Program>>,
-  options: Pick<WorldOptions, 'workers' | 'twins' | 'speed' | 'disk'> = {},
+  options: Pick<WorldOptions, 'workers' | 'twins' | 'speed' | 'disk' | 'poolOf'> = {},
 ): Promise<{ world: World; runner: InlineRunner; scratch: MemoryScratch }> {
   const scratch = new MemoryScratch()
   const runner = new InlineRunner({ scratch, programs })

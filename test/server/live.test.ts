@@ -136,7 +136,7 @@ test('apply reads everything before it puts anything, and says what it did', asy
     })
   const spout = 'spout: {name: feed}\nsource: {file: {path: /x}}\ntarget: fed\n'
   expect((await apply(spout, true)).items).toEqual([
-    { kind: 'spout', name: 'feed', action: 'create', plan: null },
+    { kind: 'spout', name: 'feed', action: 'create', plan: null, bound: null },
   ])
   await expect(apply(`${spout}---\nspout: {name: feed}\n`)).rejects.toMatchObject({
     code: 'INVALID_SPEC',

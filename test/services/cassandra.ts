@@ -1,6 +1,6 @@
-// A real Cassandra of one or three nodes for tests, from the jars of Maven Central, on loopback in a
-// scratch folder. VARVE_TEST_CASSANDRA=host:port uses yours instead, where no special kind is asked for;
-// then nothing is started or stopped.
+// A real Cassandra of one or three nodes for tests, from the jars of Maven Central, in a scratch
+// folder, on loopback unless told otherwise. VARVE_TEST_CASSANDRA=host:port uses yours instead, where no
+// special kind is asked for; then nothing is started or stopped.
 
 import {
   cpSync,
@@ -34,13 +34,15 @@ export interface CassandraServerOptions {
    * the same port: there stands the test's proxy.
    */
   readonly behindProxies?: boolean
+  /** An address of this machine where the one node answers drivers, for pods. */
+  readonly host?: string
 }
 
 export const cassandraAvailable =
   process.env['VARVE_TEST_CASSANDRA'] !== undefined || missingTools('java', 'mvn').length === 0
 
 export class CassandraServer {
-  /** `127.0.0.1:port`: the first node. */
+  /** Of the first node. */
   readonly address: string
   readonly contactPoints: readonly string[]
   readonly #nodes: Node[]
@@ -68,7 +70,7 @@ export class CassandraServer {
       (_, n) => new Node({ ...options, n, folder, jars, java, port, storagePort }),
     )
     const server = new CassandraServer(
-      nodes.map(({ ip }) => `${ip}:${port}`),
+      nodes.map(({ rpcIp }) => `${rpcIp}:${port}`),
       nodes,
       folder,
     )
@@ -133,6 +135,8 @@ interface NodeOptions extends CassandraServerOptions {
 
 class Node {
   readonly ip: string
+  /** Where it answers drivers. */
+  readonly rpcIp: string
   readonly #options: NodeOptions
   readonly #data: string
   #process: ServerProcess | undefined
@@ -140,6 +144,7 @@ class Node {
   constructor(options: NodeOptions) {
     this.#options = options
     this.ip = `127.0.0.${options.n + 1}`
+    this.rpcIp = options.host ?? this.ip
     this.#data = join(options.folder, `node${options.n + 1}`)
   }
 
@@ -189,7 +194,7 @@ class Node {
       { cwd: this.#data },
     )
     this.#process = node
-    await node.until(() => answersCql(this.ip, port), READY_MS)
+    await node.until(() => answersCql(this.rpcIp, port), READY_MS)
   }
 
   async end(): Promise<void> {
@@ -201,12 +206,13 @@ class Node {
 
   #yaml(): string {
     const { n, port, storagePort, password, casTimeoutMs = 5_000, paxos = 'v2' } = this.#options
-    const toldIp = this.#options.behindProxies ? proxyIp(this.ip) : this.ip
+    const toldIp = this.#options.behindProxies ? proxyIp(this.rpcIp) : this.rpcIp
     const values: Record<string, string> = {
       CLUSTER: `varve-test-${port}`,
       // Thirds of the ring.
       TOKEN: String(-(2n ** 63n) + 1n + BigInt(n) * 6_148_914_691_236_517_204n),
       IP: this.ip,
+      RPC_IP: this.rpcIp,
       TOLD_IP: toldIp,
       PORT: String(port),
       STORAGE_PORT: String(storagePort),

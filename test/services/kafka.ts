@@ -1,5 +1,6 @@
-// A real Kafka for tests, one broker or three, from the jars of Maven Central, on loopback in scratch
-// folders. VARVE_TEST_KAFKA=host:port uses yours instead; then nothing is started or stopped.
+// A real Kafka for tests, one broker or three, from the jars of Maven Central, in scratch folders, on
+// loopback unless told otherwise. VARVE_TEST_KAFKA=host:port uses yours instead; then nothing is started
+// or stopped.
 
 import { randomBytes } from 'node:crypto'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,6 +13,7 @@ import { ServerProcess, freePort, run } from './process.ts'
 
 const HERE = join(import.meta.dirname, 'kafka')
 const READY_MS = 240_000
+const LOOPBACK = '127.0.0.1'
 
 export const kafkaAvailable =
   process.env['VARVE_TEST_KAFKA'] !== undefined || missingTools('java', 'mvn').length === 0
@@ -53,10 +55,13 @@ export interface KafkaStart {
    * lists for who logs in: `admin` may all, `limited` what a test allows it (password = name).
    */
   readonly secured?: boolean
+  /** An address of this machine to listen on and to be found at, for pods. */
+  readonly host?: string
 }
 
 interface Node {
   readonly data: string
+  readonly host: string
   readonly port: number
   process: ServerProcess | undefined
 }
@@ -82,19 +87,20 @@ export class KafkaServer {
   /** Prepares what is missing, starts brokers with empty logs and waits until they answer. */
   static async start(options: KafkaStart = {}): Promise<KafkaServer> {
     const given = process.env['VARVE_TEST_KAFKA']
-    if (given !== undefined && options.brokers === undefined && options.secured === undefined)
-      return new KafkaServer(given, [])
+    // Yours is as it is: whoever asks for another kind gets one of their own.
+    if (given !== undefined && Object.keys(options).length === 0) return new KafkaServer(given, [])
     return KafkaServer.own(options)
   }
 
   /** Also when VARVE_TEST_KAFKA is given: for tests that kill. */
-  static async own({ brokers = 1, secured = false }: KafkaStart = {}): Promise<KafkaServer> {
+  static async own(options: KafkaStart = {}): Promise<KafkaServer> {
+    const { brokers = 1, secured = false, host = LOOPBACK } = options
     const jars = await kafkaJars()
     const nodes: Node[] = []
     const controllers: number[] = []
     for (let i = 0; i < brokers; i++) {
       const data = mkdtempSync(join(tmpdir(), 'varve-kafka-'))
-      nodes.push({ data, port: await freePort(), process: undefined })
+      nodes.push({ data, host, port: await freePort(), process: undefined })
       controllers.push(await freePort())
     }
     const voters = controllers.map((port, i) => `${i + 1}@127.0.0.1:${port}`).join(',')
@@ -104,6 +110,7 @@ export class KafkaServer {
       const file = join(data, 'server.properties')
       const filled = Object.entries({
         NODE: i + 1,
+        HOST: host,
         VOTERS: voters,
         PORT: port,
         CONTROLLER_PORT: controllers[i],
@@ -124,7 +131,7 @@ export class KafkaServer {
         await run('java', [...jvm(jars), ...format])
       }
     }
-    const address = nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')
+    const address = nodes.map(({ port }) => `${host}:${port}`).join(',')
     const server = new KafkaServer(address, nodes, extra)
     try {
       await Promise.all(nodes.map((_, i) => server.restart(i)))
@@ -147,7 +154,7 @@ export class KafkaServer {
     // Listening is not enough: a broker answers clients once it is unfenced.
     await started.until(
       async () =>
-        /Kafka Server started/.test(started.output) && (await listens(`127.0.0.1:${node.port}`)),
+        /Kafka Server started/.test(started.output) && (await listens(`${node.host}:${node.port}`)),
       READY_MS,
     )
   }

@@ -13,6 +13,7 @@ import { writeClusterFolder } from './kubernetes/folder.ts'
 import { ended, isReady, logOf } from './kubernetes/health.ts'
 import type { ImageContent } from './kubernetes/image.ts'
 import { writeImage } from './kubernetes/image.ts'
+import { policyProgram } from './kubernetes/policies.ts'
 import { missingForCluster, nodePrograms } from './kubernetes/programs.ts'
 import { ServerProcess, run } from './process.ts'
 
@@ -44,6 +45,11 @@ process.once('exit', () => {
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+interface ClusterOptions {
+  /** Whether network policies hold. Without it they are taken and nothing enforces them. */
+  readonly policies?: boolean
+}
 
 interface Own {
   readonly number: number
@@ -79,9 +85,10 @@ export class KubernetesServer {
     return new KubernetesServer(kubeconfig)
   }
 
-  /** As `start`, but never the one that is given: for tests that kill it. */
-  static async own(): Promise<KubernetesServer> {
+  /** As `start`, but never the one that is given: for tests that kill it, or need its options. */
+  static async own({ policies = false }: ClusterOptions = {}): Promise<KubernetesServer> {
     const programs = await nodePrograms()
+    const engine = policies ? [await policyProgram()] : []
     await run(NETWORK, ['sweep'])
     const folder = mkdtempSync(join(tmpdir(), 'varve-kubernetes-'))
     const number = Number(await run(NETWORK, ['up', String(process.pid), folder]))
@@ -89,7 +96,7 @@ export class KubernetesServer {
     running.add(own)
     try {
       await writeClusterFolder(folder, number)
-      const node = startNode(own, programs)
+      const node = startNode(own, [programs, String(number), ...engine])
       own.node = node
       const socket = join(folder, 'containerd.sock')
       await node.until(() => existsSync(socket) && answers(socket), READY_MS)
@@ -172,9 +179,8 @@ export class KubernetesServer {
 }
 
 /** Killing the process that this starts ends the node and every pod. */
-function startNode({ number, folder }: Own, programs: string): ServerProcess {
+function startNode({ number, folder }: Own, rest: readonly string[]): ServerProcess {
   const unshare = ['unshare', '--fork', '--pid', '--mount', '--mount-proc', '--kill-child']
-  const rest = [programs, String(number)]
   const node = new ServerProcess(
     'Kubernetes',
     'nsenter',

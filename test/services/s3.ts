@@ -1,6 +1,6 @@
-// A real S3 server for tests: versitygw, built once by Go, over a scratch folder on loopback.
-// VARVE_TEST_S3=http://host:port uses yours instead (VARVE_TEST_S3_ACCESS_KEY, VARVE_TEST_S3_SECRET_KEY);
-// then nothing is started or stopped.
+// A real S3 server for tests: versitygw, built once by Go, over a scratch folder, on loopback unless told
+// otherwise. VARVE_TEST_S3=http://host:port uses yours instead (VARVE_TEST_S3_ACCESS_KEY,
+// VARVE_TEST_S3_SECRET_KEY); then nothing is started or stopped.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
@@ -77,8 +77,14 @@ async function binary(): Promise<string> {
   return join(folder, 'versitygw')
 }
 
+export interface S3Start {
+  readonly tls?: boolean
+  /** An address of this machine to listen on, for pods. */
+  readonly host?: string
+}
+
 export class S3Server {
-  /** `http://127.0.0.1:port` */
+  /** `http://host:port` */
   readonly address: string
   readonly #folder: string | undefined
   #process: ServerProcess | undefined
@@ -95,11 +101,11 @@ export class S3Server {
   }
 
   /** As `start`, but never the one that is given: for tests that kill it. */
-  static async own({ tls = false }: { tls?: boolean } = {}): Promise<S3Server> {
+  static async own({ tls = false, host = '127.0.0.1' }: S3Start = {}): Promise<S3Server> {
     await binary()
     const folder = mkdtempSync(join(tmpdir(), 'varve-s3-'))
     if (tls) await makeCertificate(folder)
-    const address = `${tls ? 'https' : 'http'}://127.0.0.1:${await freePort()}`
+    const address = `${tls ? 'https' : 'http'}://${host}:${await freePort()}`
     const server = new S3Server(address, folder)
     await server.restart()
     return server

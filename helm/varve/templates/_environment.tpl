@@ -105,9 +105,18 @@ connectors/{{ . }}: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* Of the option `pools`: the scheduler keeps them, the API says of a pipeline which is its own. By dict root, role. */}}
+{{- define "varve.readsPools" -}}
+{{- if and (has .role (list "api" "scheduler")) (include "varve.keepsPools" .root) }}yes{{ end -}}
+{{- end -}}
+
 {{- define "varve.volumes" -}}
 - name: tmp
   emptyDir: {}
+{{- if include "varve.readsPools" . }}
+- name: pools
+  configMap: {name: {{ include "varve.fullname" .root }}-pools}
+{{- end }}
 {{- range $folder, $secret := include "varve.secretFolders" . | fromYaml }}
 - name: {{ $folder | replace "/" "-" | replace "." "-" | trunc 63 | trimSuffix "-" }}
   secret: {secretName: {{ $secret }}, defaultMode: 0440}
@@ -123,6 +132,9 @@ connectors/{{ . }}: {{ . }}
 
 {{- define "varve.mounts" -}}
 - {name: tmp, mountPath: /tmp}
+{{- if include "varve.readsPools" . }}
+- {name: pools, mountPath: /etc/varve/pools, readOnly: true}
+{{- end }}
 {{- range $folder, $secret := include "varve.secretFolders" . | fromYaml }}
 - name: {{ $folder | replace "/" "-" | replace "." "-" | trunc 63 | trimSuffix "-" }}
   mountPath: /etc/varve/{{ $folder }}

@@ -46,13 +46,18 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* dict root, component */}}
+{{/* dict root, component, role */}}
 {{- define "varve.podMetadata" -}}
 labels: {{- include "varve.labels" . | nindent 2 }}
 {{- with .root.Values.pod.labels }}
 {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.pod.annotations }}
+{{- $annotations := .root.Values.pod.annotations }}
+{{- if include "varve.readsPools" . }}
+{{- /* They read the file when they start: another file, other pods. */}}
+{{- $annotations = merge (dict "checksum/pools" (include "varve.poolSettings" .root | sha256sum)) $annotations }}
+{{- end }}
+{{- with $annotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -75,6 +80,8 @@ Takes the seconds that a start may take.
 startupProbe:
   httpGet: {path: /livez, port: http}
   periodSeconds: 2
+  # A busy node is slow, and not a reason to begin again.
+  timeoutSeconds: 5
   failureThreshold: {{ div (add . 1) 2 }}
 livenessProbe:
   httpGet: {path: /livez, port: http}

@@ -5,7 +5,7 @@ import { VarveError } from '../../base/errors.ts'
 import { fromUtf8, concat } from '../../base/bytes.ts'
 import type { Act } from '../act.ts'
 import type { Session } from '../session.ts'
-import { many } from '../words.ts'
+import { boundText, many } from '../words.ts'
 
 const SPEC_FILE = /\.(?:ya?ml|json)$/
 
@@ -50,9 +50,10 @@ export function addApply(program: Command, act: Act): void {
         const done = options.dryRun
           ? { create: 'create', update: 'update', none: 'leave' }
           : { create: 'created', update: 'updated', none: 'unchanged:' }
-        for (const { kind, name, action, plan } of items) {
+        for (const { kind, name, action, plan, bound } of items) {
           const datums = plan ? `: ${many(plan.run, 'datum')} to run, ${plan.reuse} reused` : ''
           session.output.note(`${would}${done[action]} ${kind} ${name}${datums}`)
+          if (bound && action !== 'none') session.output.note(`  ${boundText(bound)}`)
           for (const warning of plan?.warnings ?? []) session.output.note(`  warning: ${warning}`)
         }
       }),

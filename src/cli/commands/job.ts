@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { JobView } from '../../api/jobs.ts'
+import { waitingState } from '../../model/hindrance.ts'
 import { shortId } from '../../model/id.ts'
 import type { Act } from '../act.ts'
 import type { Session } from '../session.ts'
@@ -7,6 +8,13 @@ import { waitUntil } from '../wait.ts'
 import { ageText, countText, durationText, stateText } from '../words.ts'
 
 const nameOf = (row: JobView): string => `${row.pipeline}@${row.id}`
+
+const stateOf = (row: JobView): string => (row.waiting ? waitingState(row.waiting) : row.state)
+
+function nextTry(row: JobView): string | null {
+  if (row.waiting) return row.waiting.remedy
+  return row.state === 'failed' ? `varve datum list ${nameOf(row)} --state failed` : null
+}
 
 function tookText(row: JobView, nowMs: number): string {
   return durationText((row.endedAtMs ?? nowMs) - row.startedAtMs)
@@ -18,8 +26,8 @@ async function show(session: Session, row: JobView): Promise<void> {
     row,
     [
       ['job', nameOf(row)],
-      ['state', stateText(row.state, session.output.color)],
-      ['cause', row.cause && row.cause.text],
+      ['state', stateText(stateOf(row), session.output.color)],
+      ['cause', row.waiting?.cause ?? row.cause?.text ?? null],
       ['pipeline', `${row.pipeline} version ${row.pipelineVersion}`],
       ['output', `${row.commit.repo}@${row.commit.branch}=${row.commit.id}`],
       ['datums', `${planned.total} in all, ${planned.run} to run, ${planned.reuse} reused`],
@@ -27,7 +35,7 @@ async function show(session: Session, row: JobView): Promise<void> {
       ['result', counts && `${counts.ran} run, ${counts.reused} reused, ${counts.failed} failed`],
       ['started', ageText(row.startedAtMs, session.world.nowMs())],
       ['took', tookText(row, session.world.nowMs())],
-      ['try', row.state === 'failed' ? `varve datum list ${nameOf(row)} --state failed` : null],
+      ['try', nextTry(row)],
     ],
     nameOf(row),
   )
@@ -59,7 +67,7 @@ export function addJob(program: Command, act: Act): void {
           [
             { header: 'ID', text: (row) => shortId(row.id) },
             { header: 'PIPELINE', text: (row) => row.pipeline },
-            { header: 'STATE', text: (row) => stateText(row.state, color) },
+            { header: 'STATE', text: (row) => stateText(stateOf(row), color) },
             {
               header: 'RUN',
               text: (row) => countText(row.counts?.ran ?? row.planned.run),

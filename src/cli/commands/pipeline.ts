@@ -1,18 +1,30 @@
 import type { Command } from 'commander'
 import type { PipelineView } from '../../api/pipelines.ts'
+import { isTrouble, waitingState } from '../../model/hindrance.ts'
+import type { Hindrance } from '../../model/pool-status.ts'
 import type { Act } from '../act.ts'
 import { addNamedVerb } from './named-verb.ts'
-import { ageText, many, stateText } from '../words.ts'
+import { ageText, boundText, many, stateText } from '../words.ts'
 
 /** The state a person asks about: stopped, what its newest job is, or what it waits for. */
 export function pipelineState(row: PipelineView): string {
   if (row.state === 'stopped') return 'stopped'
+  if (row.lastJob?.waiting) return waitingState(row.lastJob.waiting)
   if (row.lastJob?.endedAtMs === null) return 'running'
   if (row.waitingFor) {
     return row.waitingFor.startsWith('waiting') ? row.waitingFor : `waiting: ${row.waitingFor}`
   }
   return row.lastJob?.state ?? 'waiting: first commit'
 }
+
+/** What keeps its workers from being there, or from being as many as asked for. */
+function hindrance({ lastJob, pool }: PipelineView): Hindrance | null {
+  const cause = lastJob?.waiting ?? pool?.cause ?? null
+  return isTrouble(cause) ? cause : null
+}
+
+const workersText = ({ pool }: PipelineView): string | null =>
+  pool && `${pool.running} of ${pool.replicas} run, ${pool.wanted} wanted`
 
 export function addPipeline(program: Command, act: Act): void {
   const group = program.command('pipeline').description('user code run over inputs')
@@ -45,6 +57,7 @@ export function addPipeline(program: Command, act: Act): void {
               text: (row) =>
                 row.lastJob ? ageText(row.lastJob.startedAtMs, session.world.nowMs()) : '',
             },
+            { header: 'CAUSE', text: (row) => hindrance(row)?.cause ?? '' },
           ],
           (row) => row.name,
           'no pipelines yet; put one: varve apply -f SPEC',
@@ -68,7 +81,10 @@ export function addPipeline(program: Command, act: Act): void {
             ['state', stateText(pipelineState(row), session.output.color)],
             ['input', row.inputs.map((one) => `${one.repo}@${one.branch}`).join(' ')],
             ['output', `${row.output.repo}@${row.output.branch}`],
-            ['cause', row.lastJob?.cause?.text ?? null],
+            ['cause', hindrance(row)?.cause ?? row.lastJob?.cause?.text ?? null],
+            ['try', hindrance(row)?.remedy ?? null],
+            ['workers', workersText(row)],
+            ['pool', row.pool?.pool ?? null],
             ['changed', ageText(row.updatedAtMs, session.world.nowMs())],
             ['spec', JSON.stringify(row.spec, null, 2)],
           ],
@@ -93,6 +109,7 @@ export function addPipeline(program: Command, act: Act): void {
             ['total', many(plan.total, 'datum')],
             ['run', String(plan.run)],
             ['reuse', String(plan.reuse)],
+            ['at once', plan.bound && boundText(plan.bound)],
             ['warnings', plan.warnings.join('\n')],
           ],
           name,

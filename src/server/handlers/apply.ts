@@ -61,7 +61,7 @@ function readStep(context: Context, project: string, document: SpecDocument): St
 }
 
 function pipelineStep(
-  { versions, pipelines, documents }: Context,
+  { versions, pipelines, documents, boundOf }: Context,
   project: string,
   document: SpecDocument,
 ): Step {
@@ -72,6 +72,7 @@ function pipelineStep(
   })
   const { name } = spec.pipeline
   const kind = 'pipeline'
+  const bound = (): Applied['bound'] => boundOf?.(project, spec) ?? null
   return {
     kind,
     name,
@@ -79,13 +80,15 @@ function pipelineStep(
     plan: async () => {
       const before = await versions.pipeline(project, name)
       const plan = await pipelines.plan(project, document.value)
-      return { kind, name, action: before ? 'update' : 'create', plan }
+      const action = before ? 'update' : 'create'
+      return { kind, name, action, plan: { ...plan, bound: bound() }, bound: bound() }
     },
     put: async (request) => {
       const before = await versions.pipeline(project, name)
       const after = await pipelines.put(project, document.value, request)
       const same = before?.version === after.version
-      return { kind, name, action: before ? (same ? 'none' : 'update') : 'create', plan: null }
+      const action = before ? (same ? 'none' : 'update') : 'create'
+      return { kind, name, action, plan: null, bound: bound() }
     },
   }
 }
@@ -118,12 +121,12 @@ function streamStep(
     const before = await (kind === 'spout'
       ? versions.spout(project, name)
       : versions.egress(project, name))
-    if (!before) return { kind, name, action: 'create', plan: null }
+    if (!before) return { kind, name, action: 'create', plan: null, bound: null }
     const same =
       before.repo === put.repo &&
       before.branch === put.branch &&
       isDeepStrictEqual(before.spec, put.spec)
-    return { kind, name, action: same ? 'none' : 'update', plan: null }
+    return { kind, name, action: same ? 'none' : 'update', plan: null, bound: null }
   }
   return {
     kind,

@@ -2,16 +2,20 @@
 
 import type { Explanation } from '../../api/explain.ts'
 import type { JobView } from '../../api/jobs.ts'
+import type { DatumInfo } from '../../api/datums.ts'
+import type { PipelinePool } from '../../api/pools.ts'
 import type { PipelineView } from '../../api/pipelines.ts'
 import { must } from '../../base/assert.ts'
 import type { Job, Pipeline } from '../../model/entities.ts'
 import type { Op } from '../../model/ops.ts'
 import { parseFilePath } from '../../model/path.ts'
-import type { FileExplanation } from '../../pipelines/service.ts'
+import { parsePipelineDocument } from '../../model/spec-pipeline.ts'
+import type { DatumView, FileExplanation } from '../../pipelines/service.ts'
 import type { Request } from '../../versions/versions.ts'
 import type { Handlers } from '../call.ts'
 import type { Context } from '../context.ts'
 import { pageByName, pageBySeq, refOf, requireJob, requirePipeline } from '../find.ts'
+import { datumHindrance, jobHindrance, poolOf } from '../hindrances.ts'
 import { jobView } from '../views.ts'
 import { concernsCommit, DEFAULT_WAIT_MS } from './commits.ts'
 
@@ -33,9 +37,12 @@ type PipelineRoutes = Pick<
   | 'GET /projects/:project/pipelines/:pipeline/logs'
 >
 
-export function pipelineHandlers({ versions, pipelines, tails }: Context): PipelineRoutes {
-  const viewJob = (project: string, row: Job): JobView =>
-    jobView(row, pipelines.progress(project, row.pipeline))
+export function pipelineHandlers(context: Context): PipelineRoutes {
+  const { versions, pipelines, pools, tails } = context
+  const viewJob = (project: string, row: Job): JobView => {
+    const progress = pipelines.progress(project, row.pipeline)
+    return jobView(row, progress, jobHindrance(row, poolOf(pools, project, row.pipeline), progress))
+  }
 
   async function view(project: string, row: Pipeline): Promise<PipelineView> {
     let lastJob: JobView | null = null
@@ -49,6 +56,7 @@ export function pipelineHandlers({ versions, pipelines, tails }: Context): Pipel
       inputs: row.inputs,
       backlog: row.backlog,
       waitingFor: (await pipelines.waitingFor(project, row.name)) ?? null,
+      pool: poolOf(pools, project, row.name),
       lastJob,
       updatedAtMs: row.updatedAtMs,
     }
@@ -88,7 +96,8 @@ export function pipelineHandlers({ versions, pipelines, tails }: Context): Pipel
       params: { project, pipeline },
     }) => {
       const row = await requirePipeline(versions, project, pipeline)
-      return pipelines.plan(project, row.spec)
+      const bound = context.boundOf?.(project, parsePipelineDocument(row.spec)) ?? null
+      return { ...(await pipelines.plan(project, row.spec)), bound }
     },
 
     'POST /projects/:project/pipelines/:pipeline/stop': async ({ params, request }) => {
@@ -156,13 +165,16 @@ export function pipelineHandlers({ versions, pipelines, tails }: Context): Pipel
     'GET /projects/:project/pipelines/:pipeline/jobs/:job/datums': async function* (call) {
       const { project, pipeline, job } = call.params
       const row = await requireJob(versions, project, pipeline, job)
-      yield* pipelines.datums(project, pipeline, row.commit.id, call.query)
+      const pool = poolOf(pools, project, pipeline)
+      for await (const datum of pipelines.datums(project, pipeline, row.commit.id, call.query))
+        yield datumView(datum, row.state === 'running' ? pool : null)
     },
 
     'GET /projects/:project/pipelines/:pipeline/jobs/:job/datums/:datum': async ({ params }) => {
       const { project, pipeline, job, datum } = params
       const row = await requireJob(versions, project, pipeline, job)
-      return pipelines.explainDatum(project, pipeline, row.commit.id, datum)
+      const found = await pipelines.explainDatum(project, pipeline, row.commit.id, datum)
+      return datumView(found, row.state === 'running' ? poolOf(pools, project, pipeline) : null)
     },
 
     'GET /projects/:project/repos/:repo/commits/:ref/explain': async ({ params, query }) => {
@@ -191,13 +203,17 @@ export function pipelineHandlers({ versions, pipelines, tails }: Context): Pipel
   }
 }
 
+function datumView(datum: DatumView, pool: PipelinePool | null): DatumInfo {
+  return { ...datum, waiting: datumHindrance(datum, pool) }
+}
+
 function explanation(found: FileExplanation): Explanation {
   const { repo, branch, id } = found.commit
   return {
     path: found.path,
     commit: { repo, branch, id },
     digest: found.digest,
-    datum: found.datum,
+    datum: found.datum && datumView(found.datum, null),
     job: found.job && jobView(found.job),
     code: found.code,
     inputs: found.inputs.map(explanation),

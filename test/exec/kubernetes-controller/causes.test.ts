@@ -1,10 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import {
-  causeOfPod,
-  causeOfPool,
-  causeOfRefusal,
-} from '../../../src/exec/adapters/kubernetes/causes.ts'
-import type { PodState } from '../../../src/exec/adapters/kubernetes/causes.ts'
+import { containerEnds } from '../../../src/exec/adapters/kubernetes/container-causes.ts'
+import { causeOfPod } from '../../../src/exec/adapters/kubernetes/pod-causes.ts'
+import type { PodState } from '../../../src/exec/adapters/kubernetes/pod-causes.ts'
+import { causeOfPool, causeOfRefusal } from '../../../src/exec/adapters/kubernetes/pool-causes.ts'
 import type {
   ContainerStatus,
   Deployment,
@@ -210,6 +208,56 @@ const rows: Row[] = [
     'Crashing',
     'ended 6 times, last with exit code 2: no such module',
     'read the log',
+  ],
+  [
+    'agent in a crash loop',
+    podOf({
+      phase: 'Running',
+      containerStatuses: [
+        { name: 'user', ready: true },
+        {
+          name: 'agent',
+          ready: false,
+          restartCount: 3,
+          state: { waiting: { reason: 'CrashLoopBackOff' } },
+          lastState: { terminated: { exitCode: 5, message: 'cannot reach the API' } },
+        },
+      ],
+    }),
+    'failing',
+    'AgentCrashing',
+    'our own container "agent" ended 3 times, last with exit code 5: cannot reach the API',
+    'kubectl logs pool-a-7d9c5-x2x4k -c agent --previous',
+  ],
+  [
+    'what brings the runner in a crash loop',
+    podOf({
+      phase: 'Pending',
+      initContainerStatuses: [
+        {
+          name: 'tools',
+          restartCount: 2,
+          state: { waiting: { reason: 'CrashLoopBackOff' } },
+          lastState: { terminated: { exitCode: 1 } },
+        },
+      ],
+    }),
+    'waiting',
+    'Crashing',
+    'container "tools" ended 2 times, last with exit code 1',
+    'read the log',
+  ],
+  [
+    'evicted for what it wrote',
+    podOf({
+      phase: 'Failed',
+      reason: 'Evicted',
+      message: 'Usage of EmptyDir volume "work" exceeds the limit "16Mi". ',
+    }),
+    'ended',
+    'Evicted',
+    'Usage of EmptyDir volume "work" exceeds the limit "16Mi"',
+    'resources.disk',
   ],
   [
     'crash loop for memory',
@@ -427,6 +475,26 @@ describe('a pod', () => {
       cause: 'pod "pool-a-7d9c5-x2x4k" has been starting for 65 s: Pulling image "shop/count:7"',
     })
   })
+})
+
+test('each end of a container of a pod that goes on is told once, with its time', () => {
+  const finishedAt = '2026-11-22T18:01:00Z'
+  const over = { exitCode: 137, reason: 'OOMKilled', finishedAt }
+  const status = (state: object, more: object = {}): Pod =>
+    podOf({ phase: 'Running', containerStatuses: [{ name: 'user', ...state, ...more }] })
+  const [ended] = containerEnds(status({ state: { terminated: over } }))
+  expect(ended).toMatchObject({
+    atMs: Date.parse(finishedAt),
+    cause: { reason: 'OutOfMemory', cause: expect.stringContaining('limit of 64Mi') },
+  })
+  // Begun again: the same end, seen a second time.
+  const [again] = containerEnds(
+    status({ state: { running: {} } }, { lastState: { terminated: over } }),
+  )
+  expect(again?.key).toBe(ended?.key)
+  const second = { ...over, finishedAt: '2026-11-22T18:02:00Z' }
+  expect(containerEnds(status({ lastState: { terminated: second } }))[0]?.key).not.toBe(ended?.key)
+  expect(containerEnds(status({ lastState: { terminated: { exitCode: 0 } } }))).toEqual([])
 })
 
 describe('a pool', () => {

@@ -1,15 +1,16 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { Random } from '../../../src/base/random.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import {
   CONTROLLER_BOUNDS,
   PoolController,
 } from '../../../src/exec/adapters/kubernetes/controller.ts'
-import type { PoolReport } from '../../../src/exec/adapters/kubernetes/controller.ts'
 import type { Deployment } from '../../../src/exec/adapters/kubernetes/objects.ts'
+import type { PoolStatus } from '../../../src/model/pool-status.ts'
 import { VirtualClock } from '../../log/toy.ts'
 import { FakeApi } from './fake-api.ts'
 import { FakeCluster, NAMES, deploymentOf } from './fake-cluster.ts'
+import { noErrorIsLost, until as wait } from './frame.ts'
 
 let clock: VirtualClock
 let random: Random
@@ -18,8 +19,6 @@ let cluster: FakeCluster
 let controller: PoolController
 let stop: AbortController
 let running: Promise<unknown>
-const unhandled: unknown[] = []
-const note = (error: unknown): void => void unhandled.push(error)
 
 function begin(seed: number): void {
   clock = new VirtualClock()
@@ -30,7 +29,7 @@ function begin(seed: number): void {
 }
 
 function start(): void {
-  controller = new PoolController({ client: api, foreman: cluster, names: NAMES, clock, random })
+  controller = new PoolController({ client: api, superior: cluster, names: NAMES, clock, random })
   stop = new AbortController()
   running = Promise.all([controller.run(stop.signal), cluster.run(stop.signal)])
 }
@@ -40,30 +39,13 @@ async function end(): Promise<void> {
   await running
 }
 
-beforeEach(() => {
-  process.on('unhandledRejection', note)
-  begin(1)
-})
+beforeEach(() => begin(1))
+noErrorIsLost(end)
 
-afterEach(async () => {
-  await end()
-  process.off('unhandledRejection', note)
-  expect(unhandled.splice(0)).toEqual([])
-})
+const until = (so: () => boolean): Promise<number> => wait(clock, so, () => controller.status())
 
-/** How long it took until it was so; fails after an hour of the virtual clock. */
-async function until(so: () => boolean): Promise<number> {
-  const startMs = clock.monotonicMs()
-  while (!so()) {
-    if (clock.monotonicMs() - startMs > 3_600_000)
-      throw new Error(`never; at last ${JSON.stringify(controller.reports(), undefined, 1)}`)
-    await clock.sleep(20)
-  }
-  return clock.monotonicMs() - startMs
-}
-
-const report = (id = 'a'): PoolReport | undefined =>
-  controller.reports().find((one) => one.id === id)
+const report = (id = 'a'): PoolStatus | undefined =>
+  controller.status().find((one) => one.pool === id)
 const listed = (id = 'a'): Deployment | undefined =>
   api.all('deployments').find((one) => one.metadata.name === `pool-${id}`)
 const replicas = (id = 'a'): number | undefined => listed(id)?.spec?.replicas
@@ -141,7 +123,7 @@ describe('leftovers', () => {
     expect([listed('old') === undefined, pods()]).toEqual([false, 2])
     await until(() => listed('old') === undefined && pods() === 1)
     expect(api.all('pods').map((pod) => pod.metadata.name)).toEqual(['foreign'])
-    await until(() => controller.reports().length === 0)
+    await until(() => controller.status().length === 0)
   })
 
   test('nothing is taken away while the work cannot be read', async () => {
@@ -193,6 +175,35 @@ describe('trouble is told and passes', () => {
     expect(report()?.ends.map((one) => [one.pod, one.cause.reason])).toEqual([[victim, 'Deleted']])
   })
 
+  test('a pod that is deleted and gone at once is told all the same', async () => {
+    cluster.wanted.set('a', { digest: '1', queued: 200, pods: 2 })
+    await until(() => report()?.running === 2)
+    const victim = report()?.pods[0]?.name ?? ''
+    cluster.killed.add(victim)
+    api.remove('pods', victim)
+    await until(() => report()?.ends[0]?.pod === victim)
+    expect(report()?.ends[0]?.cause.reason).toBe('Deleted')
+  })
+
+  test('each time a container is killed for memory is told once, also when its pod goes on', async () => {
+    cluster.mostWorkMs = 1e12
+    cluster.wanted.set('a', { digest: '1', queued: 1, pods: 1 })
+    await until(() => report()?.running === 1)
+    const killed = async (finishedAt: string): Promise<void> => {
+      const [pod] = api.all('pods')
+      if (pod === undefined) throw new Error('no pod')
+      const lastState = { terminated: { exitCode: 137, reason: 'OOMKilled', finishedAt } }
+      const containerStatuses = [{ name: 'user', ready: true, restartCount: 1, lastState }]
+      api.put('pods', { ...pod, status: { ...pod.status, containerStatuses } })
+      await clock.sleep(60_000)
+    }
+    const ends = (): unknown => report()?.ends.map((one) => [one.cause.reason, one.atMs])
+    const times = ['2026-11-22T18:00:00Z', '2026-11-22T18:05:00Z']
+    for (const time of times) await killed(time)
+    expect(ends()).toEqual(times.map((time) => ['OutOfMemory', Date.parse(time)]))
+    expect(report()?.state).toBe('running')
+  })
+
   test.each([
     [
       'refused',
@@ -214,7 +225,7 @@ describe('trouble is told and passes', () => {
     await until(() => report('a')?.cause?.reason === expected)
     api.refuse = () => undefined
     await until(() => report('a')?.running === 1)
-    expect(report('a')?.cause).toBe(undefined)
+    expect(report('a')?.cause).toBe(null)
   })
 
   test('a server that stands still is told, what is known stays shown, and then it goes on', async () => {
@@ -270,7 +281,7 @@ test.each(Array.from({ length: 20 }, (_, n) => n + 10))(
     Object.assign(api, { lossRate: 0, lateMs: 0, frozen: false, forgottenUpTo: 0 })
     await until(() => cluster.done === 75 && pods() === 0)
     await until(() =>
-      controller.reports().every((one) => one.state === 'idle' && one.cause === undefined),
+      controller.status().every((one) => one.state === 'idle' && one.cause === null),
     )
     // A Deployment that went while nobody listened is made anew.
     await until(() => ['a', 'b', 'c'].every((id) => replicas(id) === 0))

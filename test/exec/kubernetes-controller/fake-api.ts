@@ -28,6 +28,7 @@ const KINDS = [
   'events',
   'resourcequotas',
   'secrets',
+  'configmaps',
   'services',
   'networkpolicies',
 ] as const satisfies readonly Kind[]
@@ -268,7 +269,8 @@ function matches(object: KubernetesObject, scope: Scope): boolean {
     .filter((part) => part !== '')
     .every((part) => {
       const [name = '', value] = part.split('=')
-      return object.metadata.labels?.[name] === value
+      const label = object.metadata.labels?.[name]
+      return value === undefined ? label !== undefined : label === value
     })
 }
 

@@ -3,11 +3,7 @@
 
 import type { Clock } from '../../../src/base/clock.ts'
 import type { Random } from '../../../src/base/random.ts'
-import type {
-  Demand,
-  Foreman,
-  WantedPool,
-} from '../../../src/exec/adapters/kubernetes/controller.ts'
+import type { Orders, Superior, WantedPool } from '../../../src/exec/adapters/kubernetes/orders.ts'
 import type { Deployment, Pod } from '../../../src/exec/adapters/kubernetes/objects.ts'
 import type { ScaleLimits } from '../../../src/exec/adapters/kubernetes/scale.ts'
 import { COST } from '../../../src/exec/adapters/kubernetes/pod-view.ts'
@@ -37,7 +33,7 @@ export function deploymentOf(pool: string, digest: string): Deployment {
   }
 }
 
-export class FakeCluster implements Foreman {
+export class FakeCluster implements Superior {
   readonly #api: FakeApi
   readonly #clock: Clock
   readonly #random: Random
@@ -59,16 +55,21 @@ export class FakeCluster implements Foreman {
   /** Pods that went while they worked, and nobody else killed them. */
   readonly robbed: string[] = []
   done = 0
+  /** A chunk takes up to this long. */
+  mostWorkMs = 4_000
   #made = 0
   most = 0
 
-  constructor(api: FakeApi, clock: Clock, random: Random) {
+  readonly #poolLabel: string
+
+  constructor(api: FakeApi, clock: Clock, random: Random, poolLabel = NAMES.poolLabel) {
+    this.#poolLabel = poolLabel
     this.#api = api
     this.#clock = clock
     this.#random = random
   }
 
-  demand(): Promise<Demand> {
+  orders(): Promise<Orders> {
     if (this.silent) return Promise.reject(new Error('the tables do not answer'))
     const pools = [...this.wanted].map(([id, { digest, queued, pods }]): WantedPool => ({
       id,
@@ -80,18 +81,30 @@ export class FakeCluster implements Foreman {
         {
           pipeline: id,
           queued,
-          running: [...this.#working.keys()].filter((pod) => pod.startsWith(`pool-${id}-`)).length,
+          running: this.held(id),
           caps: pods === undefined ? {} : { pods },
         },
       ],
     }))
-    return Promise.resolve({ pools, limits: this.limits, busy: new Set(this.#working.keys()) })
+    return Promise.resolve({ pools, limits: this.limits, busy: this.busy })
   }
 
   retire(pool: string, pods: readonly string[]): Promise<ReadonlySet<string>> {
     if (this.silent) return Promise.reject(new Error('the tables do not answer'))
     this.#retired.set(pool, new Set(pods))
     return Promise.resolve(new Set(pods.filter((pod) => !this.#working.has(pod))))
+  }
+
+  /** Chunks that pods of the pool hold. */
+  held(pool: string): number {
+    return this.#api
+      .all('pods')
+      .filter(({ metadata }) => metadata.labels?.[this.#poolLabel] === pool)
+      .filter(({ metadata }) => this.#working.has(metadata.name)).length
+  }
+
+  get busy(): ReadonlySet<string> {
+    return new Set(this.#working.keys())
   }
 
   kill(pod: string): void {
@@ -112,10 +125,12 @@ export class FakeCluster implements Foreman {
   }
 
   podsOf(deployment: Deployment): Pod[] {
-    const pool = deployment.metadata.labels?.['pool']
+    const pool = deployment.metadata.labels?.[this.#poolLabel]
     return this.#api
       .all('pods')
-      .filter(({ metadata }) => metadata.ownerReferences && metadata.labels?.['pool'] === pool)
+      .filter(
+        ({ metadata }) => metadata.ownerReferences && metadata.labels?.[this.#poolLabel] === pool,
+      )
   }
 
   #replicaSet(deployment: Deployment): void {
@@ -174,7 +189,7 @@ export class FakeCluster implements Foreman {
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return
     if (this.#working.delete(name)) {
       if (!this.killed.has(name)) this.robbed.push(name)
-      const pool = this.wanted.get(pod.metadata.labels?.['pool'] ?? '')
+      const pool = this.wanted.get(pod.metadata.labels?.[this.#poolLabel] ?? '')
       if (pool !== undefined) pool.queued++
     }
     const deletionTimestamp = new Date(this.#clock.nowMs()).toISOString()
@@ -199,12 +214,12 @@ export class FakeCluster implements Foreman {
       }
     for (const pod of this.#api.all('pods')) {
       const { name, labels, deletionTimestamp } = pod.metadata
-      const id = labels?.['pool'] ?? ''
+      const id = labels?.[this.#poolLabel] ?? ''
       const pool = this.wanted.get(id)
       if (pool === undefined || pool.queued === 0 || deletionTimestamp !== undefined) continue
       if (rank(pod) !== 2 || this.#working.has(name) || this.#retired.get(id)?.has(name)) continue
       pool.queued--
-      this.#working.set(name, this.#clock.nowMs() + 200 + 4_000 * this.#random.next())
+      this.#working.set(name, this.#clock.nowMs() + 200 + this.mostWorkMs * this.#random.next())
     }
   }
 }

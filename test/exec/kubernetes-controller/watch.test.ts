@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { seededRandom } from '../../../src/base/random.ts'
 import { KubernetesError } from '../../../src/exec/adapters/kubernetes/refusal.ts'
 import { Watch } from '../../../src/exec/adapters/kubernetes/watch.ts'
 import { VirtualClock } from '../../log/toy.ts'
 import { FakeApi } from './fake-api.ts'
+import { noErrorIsLost, until as wait } from './frame.ts'
 
 const BOUNDS = {
   watchSeconds: 20,
@@ -19,11 +20,8 @@ let watch: Watch<'pods'>
 let running: Promise<void>
 let stop: AbortController
 let changes: number
-const unhandled: unknown[] = []
-const note = (error: unknown): void => void unhandled.push(error)
 
 beforeEach(() => {
-  process.on('unhandledRejection', note)
   clock = new VirtualClock()
   const random = seededRandom(1)
   api = new FakeApi(clock, random)
@@ -33,27 +31,16 @@ beforeEach(() => {
   running = watch.run(stop.signal)
 })
 
-afterEach(async () => {
+noErrorIsLost(async () => {
   stop.abort()
   await running
-  process.off('unhandledRejection', note)
-  expect(unhandled.splice(0)).toEqual([])
 })
 
+const until = (so: () => boolean): Promise<number> => wait(clock, so)
 const add = (name: string, ours = true): void =>
   api.put('pods', { metadata: { name, labels: { ours: ours ? 'yes' : 'no' } } })
 const names = (): string[] => watch.items.map((pod) => pod.metadata.name).toSorted()
 const lists = (): number => api.asked.filter((asked) => asked === 'list pods').length
-
-/** How long it took until it was so; fails after an hour of the virtual clock. */
-async function until(so: () => boolean): Promise<number> {
-  const startMs = clock.monotonicMs()
-  while (!so()) {
-    if (clock.monotonicMs() - startMs > 3_600_000) throw new Error('never')
-    await clock.sleep(10)
-  }
-  return clock.monotonicMs() - startMs
-}
 
 test('shows what is there, what comes, changes and goes, of our label alone', async () => {
   expect(watch.knownMs).toBe(undefined)

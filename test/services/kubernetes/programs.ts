@@ -8,11 +8,11 @@ import { cachePath, cached } from '../cache.ts'
 import { missingTools } from '../need.ts'
 import { run } from '../process.ts'
 
-const SOURCE = join(import.meta.dirname, 'source')
+export const SOURCE = join(import.meta.dirname, 'source')
 const SOURCES = ['go.mod', 'go.sum', 'main.go', 'dns/main.go', 'pause/main.go']
 
 const VERSION = /^\s*k8s\.io\/kubernetes (\S+)/m.exec(source('go.mod'))?.[1] ?? 'unknown'
-const NAME = `kubernetes-${VERSION}-${digest()}`
+const NAME = `kubernetes-${VERSION}-${digest(SOURCES)}`
 
 /** A file of each package, by which one sees whether it is there. */
 const PACKAGES = {
@@ -20,6 +20,7 @@ const PACKAGES = {
   '/usr/sbin/runc': 'runc',
   '/usr/lib/cni/bridge': 'containernetworking-plugins',
   '/usr/sbin/iptables': 'iptables',
+  '/usr/sbin/ipset': 'ipset',
   '/usr/bin/busybox': 'busybox-static',
 }
 
@@ -85,8 +86,8 @@ function source(file: string): string {
 }
 
 /** Of the sources: another version is built beside this one. */
-function digest(): string {
+export function digest(files: readonly string[]): string {
   const hash = createHash('sha256')
-  for (const file of SOURCES) hash.update(source(file))
+  for (const file of files) hash.update(source(file))
   return hash.digest('hex').slice(0, 12)
 }

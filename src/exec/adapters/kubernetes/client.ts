@@ -1,20 +1,11 @@
-// A thin face over the Kubernetes client: it finds the cluster and logs in, we ask and read.
-// Invariants:
-// - every question ends within its time, also when the API server is frozen;
-// - whatever goes wrong comes as a KubernetesError whose `reason` says what may be done about it;
-// - a secret's contents are never read: of a Secret only the metadata is asked for.
-// We send the requests ourselves because the library's streams raise errors nobody can catch when a
-// connection is lost, and its objects turn times into dates that no longer equal what the server sent.
+// A thin face over the Kubernetes client: the library finds the cluster and logs in, we ask and read.
+// Contents of Secrets and ConfigMaps are never read: of them only the metadata is asked for.
 
-import { request as requestPlain } from 'node:http'
-import type { IncomingMessage } from 'node:http'
-import { request as requestTls } from 'node:https'
-import type { RequestOptions } from 'node:https'
-import { StringDecoder } from 'node:string_decoder'
 import { VarveError } from '../../../base/errors.ts'
-import { lost, refusal } from './refusal.ts'
-import type { Asked } from './refusal.ts'
+import { KubernetesHttp } from './http.ts'
+import type { Question } from './http.ts'
 import type { Kind, Kinds } from './objects.ts'
+import { refusal } from './refusal.ts'
 
 export interface Scope {
   readonly namespace: string
@@ -77,25 +68,20 @@ const GROUPS = {
   events: CORE,
   resourcequotas: CORE,
   secrets: CORE,
+  configmaps: CORE,
   services: CORE,
   networkpolicies: '/apis/networking.k8s.io/v1',
 } as const satisfies Record<Kind, string>
 
 const ONLY_METADATA = ';as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
 const ONLY_METADATA_LIST = ';as=PartialObjectMetadataList;g=meta.k8s.io;v=v1'
-const MAX_ANSWER_BYTES = 256 * 2 ** 20
+const SHUT: ReadonlySet<Kind> = new Set<Kind>(['secrets', 'configmaps'])
 const PAGE = 500
 
 export interface KubernetesOptions {
   /** File that says where the cluster is. Default: the pod we run in, else what kubectl would take. */
   readonly kubeconfig?: string
   readonly requestTimeoutMs?: number
-}
-
-/** What the library is used for: the address of the cluster and how to log in there. */
-interface Login {
-  getCurrentCluster(): { readonly server: string } | null
-  applyToHTTPSOptions(options: RequestOptions): Promise<void>
 }
 
 /**
@@ -127,7 +113,7 @@ export async function connectKubernetes(
   const server = login.getCurrentCluster()?.server
   if (server === undefined)
     throw new VarveError('MISCONFIGURED', 'cannot find a cluster: the kubeconfig names none')
-  return new HttpKubernetes(login, server, options.requestTimeoutMs ?? 15_000)
+  return new HttpKubernetes(new KubernetesHttp(login, server, options.requestTimeoutMs ?? 15_000))
 }
 
 type Told<K extends Kind> =
@@ -137,37 +123,25 @@ type Told<K extends Kind> =
       readonly object: { code?: number; message?: string; reason?: string }
     }
 
-interface Question extends Asked {
-  readonly method: string
-  readonly path: string
-  readonly query?: Readonly<Record<string, string | undefined>>
-  readonly accept?: string
-  readonly body?: { readonly type: string; readonly value: unknown }
-}
-
 class HttpKubernetes implements KubernetesClient {
-  readonly #login: Login
-  readonly #server: string
-  readonly #requestTimeoutMs: number
+  readonly #http: KubernetesHttp
 
-  constructor(login: Login, server: string, requestTimeoutMs: number) {
-    this.#login = login
-    this.#server = server.replace(/\/$/, '')
-    this.#requestTimeoutMs = requestTimeoutMs
+  constructor(http: KubernetesHttp) {
+    this.#http = http
   }
 
   async list<K extends Kind>(kind: K, scope: Scope): Promise<Listed<K>> {
     const items: Kinds[K][] = []
     let next: string | undefined
     for (;;) {
-      const page = (await this.#ask({
+      const page = (await this.#http.ask({
         verb: 'list',
         kind,
         namespace: scope.namespace,
         method: 'GET',
         path: pathOf(kind, scope.namespace),
         query: { ...selectors(scope), limit: `${PAGE}`, continue: next },
-        ...(kind === 'secrets' ? { accept: ONLY_METADATA_LIST } : {}),
+        ...(SHUT.has(kind) ? { accept: ONLY_METADATA_LIST } : {}),
       })) as {
         items?: Kinds[K][] | null
         metadata?: { resourceVersion?: string; continue?: string }
@@ -200,7 +174,7 @@ class HttpKubernetes implements KubernetesClient {
   }
 
   async scale(namespace: string, name: string, replicas: number, version?: string): Promise<void> {
-    await this.#ask({
+    await this.#http.ask({
       verb: 'patch',
       kind: 'deployments',
       subresource: 'scale',
@@ -244,9 +218,9 @@ class HttpKubernetes implements KubernetesClient {
         resourceVersion: from.version,
         timeoutSeconds: `${from.timeoutSeconds}`,
       },
-      ...(kind === 'secrets' ? { accept: ONLY_METADATA } : {}),
+      ...(SHUT.has(kind) ? { accept: ONLY_METADATA } : {}),
     }
-    for await (const line of this.#lines(asked, signal)) {
+    for await (const line of this.#http.lines(asked, signal)) {
       const change = JSON.parse(line) as Told<K>
       if (change.type === 'ERROR') throw refusal(asked, change.object.code ?? 500, change.object)
       if (change.type === 'BOOKMARK')
@@ -257,7 +231,7 @@ class HttpKubernetes implements KubernetesClient {
 
   logLines(question: LogQuestion, signal: AbortSignal): AsyncIterable<string> {
     const { namespace, pod, container, follow, sinceTime, previous } = question
-    return this.#lines(
+    return this.#http.lines(
       {
         verb: 'get',
         kind: 'pods',
@@ -287,7 +261,7 @@ class HttpKubernetes implements KubernetesClient {
     body?: Question['body'],
   ): Promise<Kinds[K]> {
     const path = pathOf(kind, namespace, method === 'POST' ? undefined : name)
-    return this.#ask({
+    return this.#http.ask({
       verb,
       kind,
       namespace,
@@ -295,111 +269,8 @@ class HttpKubernetes implements KubernetesClient {
       method,
       path,
       ...(body === undefined ? {} : { body }),
-      ...(kind === 'secrets' ? { accept: ONLY_METADATA } : {}),
+      ...(SHUT.has(kind) ? { accept: ONLY_METADATA } : {}),
     }) as Promise<Kinds[K]>
-  }
-
-  async #ask(question: Question): Promise<unknown> {
-    const signal = AbortSignal.timeout(this.#requestTimeoutMs)
-    const answer = await this.#open(question, signal)
-    try {
-      return JSON.parse(await whole(answer)) as unknown
-    } catch (error) {
-      throw lost(question, error)
-    }
-  }
-
-  /** The lines of an answer as they come. A last line without its end is given too. */
-  async *#lines(question: Question, signal: AbortSignal): AsyncGenerator<string> {
-    // Only the wait for the first byte is bounded here: who reads bounds the silence after it.
-    const opening = new AbortController()
-    const late = setTimeout(
-      () => opening.abort(new Error('no answer in time')),
-      this.#requestTimeoutMs,
-    )
-    const answer = await this.#open(question, AbortSignal.any([signal, opening.signal])).finally(
-      () => clearTimeout(late),
-    )
-    const decoder = new StringDecoder('utf8')
-    let rest = ''
-    try {
-      for await (const bytes of answer) {
-        const lines = (rest + decoder.write(bytes as Buffer)).split('\n')
-        rest = lines.pop() ?? ''
-        yield* lines
-      }
-    } catch (error) {
-      throw lost(question, error)
-    } finally {
-      answer.destroy()
-    }
-    if (rest !== '') yield rest
-  }
-
-  /** The answer's head with status 200 to 299. @throws KubernetesError */
-  async #open(question: Question, signal: AbortSignal): Promise<IncomingMessage> {
-    const url = new URL(this.#server + question.path)
-    for (const [name, value] of Object.entries(question.query ?? {}))
-      if (value !== undefined) url.searchParams.set(name, value)
-    const body = question.body === undefined ? undefined : JSON.stringify(question.body.value)
-    const options: RequestOptions = {
-      method: question.method,
-      signal,
-      headers: {
-        accept: `application/json${question.accept ?? ''}`,
-        'user-agent': 'varve',
-        ...(body === undefined
-          ? {}
-          : {
-              'content-type': question.body?.type,
-              'content-length': Buffer.byteLength(body),
-            }),
-      },
-    }
-    let answer: IncomingMessage
-    try {
-      await this.#login.applyToHTTPSOptions(options)
-      answer = await send(url, options, body)
-    } catch (error) {
-      throw lost(question, error)
-    }
-    const status = answer.statusCode ?? 0
-    if (status >= 200 && status < 300) return answer
-    const text = await whole(answer).catch(() => '')
-    throw refusal(question, status, statusObject(text))
-  }
-}
-
-function send(
-  url: URL,
-  options: RequestOptions,
-  body: string | undefined,
-): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const request = (url.protocol === 'http:' ? requestPlain : requestTls)(url, options, resolve)
-    // Stays for the life of the socket: an error after the answer's head is the reader's to see.
-    request.on('error', reject)
-    request.end(body)
-  })
-}
-
-async function whole(answer: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const bytes of answer) {
-    parts.push(bytes as Buffer)
-    size += (bytes as Buffer).length
-    if (size > MAX_ANSWER_BYTES) throw new Error(`the answer is over ${MAX_ANSWER_BYTES} bytes`)
-  }
-  return Buffer.concat(parts).toString('utf8')
-}
-
-/** What the server says beside a status that is none of success. */
-function statusObject(text: string): { message?: string; reason?: string } {
-  try {
-    return JSON.parse(text) as { message?: string; reason?: string }
-  } catch {
-    return { message: text.slice(0, 500).trim() }
   }
 }
 

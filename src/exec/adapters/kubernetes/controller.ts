@@ -5,62 +5,35 @@
 // - every write is conditional on what was seen (resourceVersion, uid): a decision made on old news is
 //   refused by the server and made again, never carried out;
 // - nothing is taken away on missing news: when the work or the cluster cannot be read, all stays;
-// - a pod goes only after whoever hands out work agreed not to give it any (`retire`), was marked as
-//   cheapest, and the mark had time to reach the ReplicaSet;
+// - no pod is made before what it needs is there (`hindrance`, `furnish`);
+// - how pods go: resize.ts;
 // - one namespace, and in it only what carries our labels.
 
+import { Signal } from '../../../base/async.ts'
 import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
-import { Signal } from '../../../base/async.ts'
 import { backoffMs } from '../../../base/retry.ts'
-import { causeOfPod, causeOfPool, causeOfRefusal } from './causes.ts'
-import type { Cause, Circumstances, PodCause, PoolCause } from './causes.ts'
+import type { PoolStatus } from '../../../model/pool-status.ts'
 import type { KubernetesClient } from './client.ts'
-import type { Deployment, Event, Pod, ResourceQuota } from './objects.ts'
-import { COST, staying, viewsOf } from './pod-view.ts'
+import { ClusterView } from './cluster-view.ts'
+import type { ClusterNames } from './cluster-view.ts'
+import type { Hindrance } from './hindrance.ts'
+import { Memories } from './memory.ts'
+import type { PoolMemory } from './memory.ts'
+import { News } from './news.ts'
+import type { Deployment } from './objects.ts'
+import type { Orders, Superior, WantedPool } from './orders.ts'
+import type { Circumstances } from './pod-causes.ts'
+import { isOver, staying, viewsOf } from './pod-view.ts'
+import { hindranceOf } from './pool-causes.ts'
 import { KubernetesError, isRefusal } from './refusal.ts'
+import { endsOf, statusOf } from './report.ts'
+import { Resize } from './resize.ts'
 import { isSettled, rolloutOf } from './rollout.ts'
 import { decideAll } from './scale.ts'
-import type { Decision, Peak, PipelineWork, PodSize, PoolState, ScaleLimits } from './scale.ts'
-import { WATCH_BOUNDS, Watch } from './watch.ts'
+import type { Decision, PoolState } from './scale.ts'
+import { WATCH_BOUNDS } from './watch.ts'
 import type { WatchBounds } from './watch.ts'
-
-export interface WantedPool {
-  readonly id: string
-  readonly project: string
-  /** Whole, with our labels and the digest annotation; its number of replicas is ours to set. */
-  readonly deployment: Deployment
-  readonly size: PodSize
-  /** Chunks one pod works on at once. */
-  readonly slots: number
-  readonly work: readonly PipelineWork[]
-}
-
-export interface Demand {
-  readonly pools: readonly WantedPool[]
-  readonly limits: ScaleLimits
-  /** Names of pods that hold work. */
-  readonly busy: ReadonlySet<string>
-}
-
-/** Whoever hands out the work. Both may fail: then nothing is taken away. */
-export interface Foreman {
-  demand(): Promise<Demand>
-  /**
-   * From now on the named pods of the pool get no work, all others of it do. Returns those of them
-   * that hold none.
-   */
-  retire(pool: string, pods: readonly string[]): Promise<ReadonlySet<string>>
-}
-
-export interface ControllerNames {
-  readonly namespace: string
-  /** Label selector of all that is ours, of this installation alone. */
-  readonly selector: string
-  /** Label with the pool's id, on Deployments and pods. */
-  readonly poolLabel: string
-  readonly digestAnnotation: string
-}
 
 export interface ControllerBounds {
   /** A pass at least this often. */
@@ -84,102 +57,53 @@ export const CONTROLLER_BOUNDS: ControllerBounds = {
   watch: WATCH_BOUNDS,
 }
 
-export interface PodReport extends PodCause {
-  readonly name: string
-  readonly node: string | undefined
-  readonly busy: boolean
-}
-
-/** A pod that went otherwise than by us. */
-export interface PodEnd {
-  readonly pod: string
-  readonly cause: Cause
-  readonly atMs: number
-}
-
-export interface PoolReport {
-  readonly id: string
-  readonly state: PoolCause['state'] | 'unknown'
-  readonly running: number
-  /** As the Deployment says. */
-  readonly replicas: number
-  /** As the work asks, caps of project and cluster not applied. */
-  readonly wanted: number
-  readonly cause: Cause | undefined
-  /** Why it was last made, changed or taken away. */
-  readonly change: string | undefined
-  readonly pods: readonly PodReport[]
-  /** The newest last; at most 20. */
-  readonly ends: readonly PodEnd[]
-}
-
-/** What is remembered of a pool from pass to pass; losing it costs time and nothing else. */
-interface Memory {
-  peaks: readonly Peak[] | undefined
-  wanted: number
-  refused: Cause | undefined
-  withheld: Cause | undefined
-  change: string | undefined
-  seenUid: string | undefined
-  unwantedSinceMs: number | undefined
-  /** Replicas asked for on an object of this version: what is seen at another version knows of it. */
-  asked:
-    | { readonly version: string | undefined; readonly replicas: number; readonly atMs: number }
-    | undefined
-  ends: PodEnd[]
-}
-
-const MAX_ENDS = 20
 /** An answer that was lost is known by then, or was never carried out. */
 const ASKED_MS = 60_000
-const NEWS_MS = 3_000
 const RETRY = { firstMs: 100, maxMs: 5_000 }
 
 export class PoolController {
   readonly #client: KubernetesClient
-  readonly #foreman: Foreman
-  readonly #names: ControllerNames
+  readonly #superior: Superior
+  readonly #names: ClusterNames
   readonly #clock: Clock
   readonly #random: Random
   readonly #bounds: ControllerBounds
   readonly #bell = new Signal()
-  readonly #deployments: Watch<'deployments'>
-  readonly #pods: Watch<'pods'>
-  readonly #memories = new Map<string, Memory>()
-  /** When a pod was marked, by our clock. */
-  readonly #markedMs = new Map<string, number>()
-  readonly #endsSeen = new Set<string>()
-  /** Pods we took ourselves. */
-  readonly #taken = new Set<string>()
+  readonly #cluster: ClusterView
+  readonly #news: News
+  readonly #resize: Resize
+  readonly #memories = new Memories()
   #busy: ReadonlySet<string> = new Set()
-  #reports: readonly PoolReport[] = []
-  #news: { events: readonly Event[]; quotas: readonly ResourceQuota[]; atMs: number } | undefined
-  #trouble: Cause | undefined
+  #hindrance: Hindrance | undefined
+  #trouble: Hindrance | undefined
+  #statuses: readonly PoolStatus[] = []
 
   constructor(options: {
     readonly client: KubernetesClient
-    readonly foreman: Foreman
-    readonly names: ControllerNames
+    readonly superior: Superior
+    readonly names: ClusterNames
     readonly clock: Clock
     readonly random: Random
     readonly bounds?: ControllerBounds
   }) {
-    this.#client = options.client
-    this.#foreman = options.foreman
-    this.#names = options.names
-    this.#clock = options.clock
-    this.#random = options.random
-    this.#bounds = options.bounds ?? CONTROLLER_BOUNDS
-    const scope = { namespace: options.names.namespace, labels: options.names.selector }
-    const ring = (): void => this.#bell.ring()
-    const { client, bounds = CONTROLLER_BOUNDS } = options
-    this.#deployments = new Watch(client, 'deployments', scope, options, ring, bounds.watch)
-    this.#pods = new Watch(client, 'pods', scope, options, ring, bounds.watch)
+    const { client, superior, names, clock, random, bounds = CONTROLLER_BOUNDS } = options
+    this.#client = client
+    this.#superior = superior
+    this.#names = names
+    this.#clock = clock
+    this.#random = random
+    this.#bounds = bounds
+    const { namespace } = names
+    this.#cluster = new ClusterView(client, names, options, () => this.ring(), bounds.watch)
+    this.#news = new News(client, namespace, clock)
+    const { markMs } = bounds
+    const memories = this.#memories
+    this.#resize = new Resize({ client, superior, namespace, clock, memories, markMs })
   }
 
   /** What each pool does and why, as the last pass saw it. */
-  reports(): readonly PoolReport[] {
-    return this.#reports
+  status(): readonly PoolStatus[] {
+    return this.#statuses
   }
 
   /** Work changed: do not wait for the next pass. */
@@ -189,7 +113,7 @@ export class PoolController {
 
   /** Returns when the signal is aborted and nothing of it runs any more; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const watches = [this.#deployments.run(signal), this.#pods.run(signal)]
+    const watching = this.#cluster.run(signal)
     signal.addEventListener('abort', () => this.#bell.ring(), { once: true })
     // A ring during a pass is kept for after it.
     let rung = false
@@ -209,7 +133,7 @@ export class PoolController {
         failures = settled ? 0 : failures + 1
       } catch (error) {
         failures++
-        this.#trouble = troubleOf(error)
+        this.#trouble = hindranceOf(error)
       }
       this.#report()
       await this.#clock.sleep(this.#bounds.gapMs, signal)
@@ -220,39 +144,41 @@ export class PoolController {
       await Promise.race([bell, this.#clock.sleep(waitMs, wake.signal)])
       wake.abort()
     }
-    await Promise.all(watches)
+    await watching
   }
 
   /** One comparison of all with all. False: something is under way, look again soon. */
   async #pass(): Promise<boolean> {
-    const trouble = this.#deployments.trouble ?? this.#pods.trouble
-    if (trouble !== undefined) throw trouble
-    if (this.#deployments.knownMs === undefined || this.#pods.knownMs === undefined) return false
-    const demand = await this.#foreman.demand()
-    this.#busy = demand.busy
-    const views = demand.pools.map((pool) => this.#state(pool, demand))
-    const decisions = decideAll(views, demand.limits, this.#clock.nowMs())
-    let settled = true
-    for (const pool of demand.pools) {
+    const orders = await this.#superior.orders()
+    this.#busy = orders.busy
+    this.#hindrance = orders.hindrance
+    // Told of before anything is seen, so that trouble has somebody to trouble.
+    for (const pool of orders.pools) this.#memories.of(pool.id).pool = pool
+    if (this.#cluster.trouble !== undefined) throw this.#cluster.trouble
+    if (!this.#cluster.known) return false
+    const states = orders.pools.map((pool) => this.#state(pool, orders))
+    const decisions = decideAll(states, orders.limits, this.#clock.nowMs())
+    let settled = orders.hindrance === undefined
+    for (const pool of orders.pools) {
       const decision = decisions.get(pool.id)
       if (decision === undefined) continue
-      const memory = this.#memory(pool.id)
+      const memory = this.#memories.of(pool.id)
       memory.peaks = decision.peaks
       memory.wanted = decision.wanted
       memory.withheld = decision.cause
       memory.unwantedSinceMs = undefined
-      settled = (await this.#attempt(memory, () => this.#make(pool, decision, demand))) && settled
+      settled = (await this.#attempt(memory, () => this.#make(pool, decision, orders))) && settled
     }
-    settled = (await this.#collect(demand)) && settled
-    this.#noteEnds(demand)
-    await this.#readNews()
+    settled = (await this.#collect(orders)) && settled
+    this.#noteEnds(orders)
+    if (this.#cluster.deployments.some(isShort)) await this.#news.read()
     return settled
   }
 
-  #state(pool: WantedPool, demand: Demand): PoolState {
-    const listed = this.#listed(pool.id)
+  #state(pool: WantedPool, orders: Orders): PoolState {
+    const listed = this.#cluster.deploymentOf(pool.id)
     const replicas = listed?.spec?.replicas ?? 0
-    const asked = this.#memories.get(pool.id)?.asked
+    const { asked, peaks } = this.#memories.of(pool.id)
     const open =
       asked !== undefined &&
       asked.version === listed?.metadata.resourceVersion &&
@@ -262,33 +188,39 @@ export class PoolController {
       replicas,
       ...(open ? { asked: asked.replicas } : {}),
       settled: isSettled(listed),
-      pods: viewsOf(this.#podsOf(pool.id), demand.busy, replicas),
-      peaks: this.#memories.get(pool.id)?.peaks,
+      pods: viewsOf(this.#cluster.podsOf(pool.id), orders.busy, replicas),
+      peaks,
     }
   }
 
-  async #make(pool: WantedPool, decision: Decision, demand: Demand): Promise<boolean> {
-    const memory = this.#memory(pool.id)
-    const listed = this.#listed(pool.id)
-    const pods = this.#podsOf(pool.id)
+  async #make(pool: WantedPool, decision: Decision, orders: Orders): Promise<boolean> {
+    const memory = this.#memories.of(pool.id)
+    const listed = this.#cluster.deploymentOf(pool.id)
+    const pods = this.#cluster.podsOf(pool.id)
+    if (orders.hindrance !== undefined) {
+      if (listed === undefined) return false
+      const replicas = Math.min(decision.replicas, listed.spec?.replicas ?? 0)
+      return this.#resize.apply(pool.id, listed, pods, { ...decision, replicas })
+    }
+    await this.#superior.furnish?.(pool.id)
     if (listed === undefined && memory.seenUid !== undefined) {
       memory.change = 'somebody deleted its Deployment; it was made anew'
       memory.seenUid = undefined
     }
     const rollout = rolloutOf(pool.deployment, listed, {
       digest: this.#names.digestAnnotation,
-      busyPods: staying(pods).filter((pod) => demand.busy.has(pod.metadata.name)).length,
+      busyPods: staying(pods).filter((pod) => orders.busy.has(pod.metadata.name)).length,
       replicas: decision.replicas,
     })
     const { namespace } = this.#names
     switch (rollout.step) {
       case 'create':
-        this.#ask(pool.id, listed, decision.replicas)
+        this.#resize.note(pool.id, listed, decision.replicas)
         await this.#client.create('deployments', namespace, rollout.object)
         memory.change ??= rollout.why
         return false
       case 'replace':
-        for (const pod of pods) this.#taken.add(pod.metadata.name)
+        for (const pod of pods) this.#memories.taken.add(pod.metadata.name)
         await this.#client.replace('deployments', namespace, rollout.object)
         memory.change = rollout.why
         return false
@@ -297,120 +229,74 @@ export class PoolController {
         return this.#remove(listed as Deployment)
       case 'none':
         memory.seenUid = listed?.metadata.uid
-        return listed === undefined || this.#scale(pool, listed, pods, decision)
-    }
-  }
-
-  /** True when the Deployment has the size that was decided and nobody is on the way out. */
-  async #scale(
-    pool: WantedPool,
-    listed: Deployment,
-    pods: readonly Pod[],
-    decision: Decision,
-  ): Promise<boolean> {
-    const { namespace } = this.#names
-    const { name, resourceVersion } = listed.metadata
-    const replicas = listed.spec?.replicas ?? 0
-    const going = viewsOf(pods, new Set(), replicas).filter((pod) => pod.leaving)
-    const retiring = [...going.map((pod) => pod.name), ...decision.remove]
-    const agreed = await this.#foreman.retire(pool.id, retiring)
-    await this.#unmark(pods, new Set(retiring))
-    if (decision.replicas > replicas) {
-      this.#ask(pool.id, listed, decision.replicas)
-      await this.#client.scale(namespace, name, decision.replicas, resourceVersion)
-      return false
-    }
-    if (decision.replicas === replicas) return true
-    // One that took work in the meantime is busy in the next pass, which decides anew.
-    if (decision.remove.some((pod) => !agreed.has(pod))) return false
-    const ready = await Promise.all(
-      decision.remove.map((pod) => this.#mark(pods.find((one) => one.metadata.name === pod))),
-    )
-    if (ready.includes(false)) return false
-    // Before it is asked: the answer may be lost and the pods go all the same.
-    for (const pod of decision.remove) this.#taken.add(pod)
-    await this.#client.scale(namespace, name, decision.replicas, resourceVersion)
-    return false
-  }
-
-  /** Before a request that may be carried out without an answer. */
-  #ask(id: string, listed: Deployment | undefined, replicas: number): void {
-    const version = listed?.metadata.resourceVersion
-    this.#memory(id).asked = { version, replicas, atMs: this.#clock.monotonicMs() }
-  }
-
-  /** True when the mark stands long enough. */
-  async #mark(pod: Pod | undefined): Promise<boolean> {
-    if (pod === undefined) return false
-    const { name, annotations, uid } = pod.metadata
-    const sinceMs = this.#markedMs.get(name)
-    if (annotations?.[COST.annotation] === COST.going && sinceMs !== undefined)
-      return this.#clock.monotonicMs() - sinceMs >= this.#bounds.markMs
-    await this.#client.patch('pods', this.#names.namespace, name, {
-      metadata: {
-        ...(uid === undefined ? {} : { uid }),
-        annotations: { [COST.annotation]: COST.going },
-      },
-    })
-    this.#markedMs.set(name, sinceMs ?? this.#clock.monotonicMs())
-    return false
-  }
-
-  async #unmark(pods: readonly Pod[], retiring: ReadonlySet<string>): Promise<void> {
-    for (const { metadata } of staying(pods)) {
-      if (retiring.has(metadata.name)) continue
-      this.#markedMs.delete(metadata.name)
-      if (metadata.annotations?.[COST.annotation] !== COST.going) continue
-      await this.#client.patch('pods', this.#names.namespace, metadata.name, {
-        metadata: { annotations: { [COST.annotation]: null } },
-      })
+        return listed === undefined || this.#resize.apply(pool.id, listed, pods, decision)
     }
   }
 
   /** Takes away what carries our labels and nobody wants: pools of the past, pods without an owner. */
-  async #collect(demand: Demand): Promise<boolean> {
-    const wanted = new Set(demand.pools.map((pool) => pool.id))
+  async #collect(orders: Orders): Promise<boolean> {
+    const wanted = new Set(orders.pools.map((pool) => pool.id))
+    const nowMs = this.#clock.monotonicMs()
     let settled = true
-    for (const deployment of this.#deployments.items) {
-      const id = this.#poolOf(deployment)
+    for (const deployment of this.#cluster.deployments) {
+      const id = this.#cluster.poolOf(deployment)
       if (wanted.has(id) || deployment.metadata.deletionTimestamp !== undefined) continue
-      const memory = this.#memory(id)
-      memory.unwantedSinceMs ??= this.#clock.monotonicMs()
-      memory.wanted = 0
-      memory.withheld = undefined
-      if (this.#clock.monotonicMs() - memory.unwantedSinceMs < this.#bounds.leftoverMs) continue
-      if (this.#podsOf(id).some((pod) => demand.busy.has(pod.metadata.name))) continue
+      const memory = this.#memories.of(id)
+      memory.unwantedSinceMs ??= nowMs
+      Object.assign(memory, { pool: undefined, wanted: 0, withheld: undefined })
+      if (nowMs - memory.unwantedSinceMs < this.#bounds.leftoverMs) continue
+      if (this.#cluster.podsOf(id).some((pod) => orders.busy.has(pod.metadata.name))) continue
       memory.change = 'nothing wants it any more'
       settled = (await this.#attempt(memory, () => this.#remove(deployment))) && settled
     }
-    for (const pod of this.#pods.items) {
-      const orphan = (pod.metadata.ownerReferences ?? []).length === 0
-      if (!(orphan || isOver(pod)) || pod.metadata.deletionTimestamp !== undefined) continue
+    await this.#removePods(orders)
+    const kept = new Set([
+      ...wanted,
+      ...this.#cluster.deployments.map((one) => this.#cluster.poolOf(one)),
+    ])
+    for (const id of this.#memories.ids()) if (!kept.has(id)) this.#memories.forget(id)
+    for (const pod of this.#cluster.pods) kept.add(this.#cluster.poolOf(pod))
+    return (await this.#clear(kept)) && settled
+  }
+
+  /** Pods that are over, and pods of nobody. */
+  async #removePods(orders: Orders): Promise<void> {
+    for (const pod of this.#cluster.pods) {
+      const { name, uid, ownerReferences = [], deletionTimestamp } = pod.metadata
+      if (!(ownerReferences.length === 0 || isOver(pod)) || deletionTimestamp !== undefined)
+        continue
       const ageMs = this.#clock.nowMs() - (Date.parse(pod.metadata.creationTimestamp ?? '') || 0)
-      if (demand.busy.has(pod.metadata.name) || ageMs < this.#bounds.leftoverMs) continue
-      this.#taken.add(pod.metadata.name)
-      const { name, uid } = pod.metadata
-      const remove = async (): Promise<boolean> => {
+      if (orders.busy.has(name) || ageMs < this.#bounds.leftoverMs) continue
+      this.#memories.taken.add(name)
+      await this.#attempt(this.#memories.of(this.#cluster.poolOf(pod)), async () => {
         await this.#client.delete('pods', this.#names.namespace, name, uid)
         return true
-      }
-      await this.#attempt(this.#memory(this.#poolOf(pod)), remove)
+      })
     }
-    for (const id of this.#memories.keys())
-      if (!wanted.has(id) && this.#listed(id) === undefined) this.#memories.delete(id)
-    return settled
+  }
+
+  async #clear(kept: ReadonlySet<string>): Promise<boolean> {
+    try {
+      await this.#superior.clear?.(kept)
+      return true
+    } catch (error) {
+      // Old news, or a right that lacks: whoever reads next says so.
+      if (error instanceof KubernetesError && error.reason !== 'lost') return false
+      throw error
+    }
   }
 
   async #remove(deployment: Deployment): Promise<boolean> {
     const { name, uid } = deployment.metadata
-    for (const pod of this.#podsOf(this.#poolOf(deployment))) this.#taken.add(pod.metadata.name)
-    this.#memory(this.#poolOf(deployment)).seenUid = undefined
+    const id = this.#cluster.poolOf(deployment)
+    for (const pod of this.#cluster.podsOf(id)) this.#memories.taken.add(pod.metadata.name)
+    this.#memories.of(id).seenUid = undefined
     await this.#client.delete('deployments', this.#names.namespace, name, uid)
     return false
   }
 
   /** One pool's refusal stops no other. @throws what concerns all: the server is lost, the work unknown */
-  async #attempt(memory: Memory, work: () => Promise<boolean>): Promise<boolean> {
+  async #attempt(memory: PoolMemory, work: () => Promise<boolean>): Promise<boolean> {
     try {
       const settled = await work()
       memory.refused = undefined
@@ -418,151 +304,51 @@ export class PoolController {
     } catch (error) {
       // Old news: the next pass knows more.
       if (isRefusal(error, 'conflict', 'gone', 'exists', 'expired')) return false
-      if (isRefusal(error, 'denied')) memory.refused = troubleOf(error)
-      else if (isRefusal(error, 'quota', 'refused')) memory.refused = causeOfRefusal(error.message)
-      else throw error
+      if (!isRefusal(error, 'denied', 'quota', 'refused')) throw error
+      memory.refused = hindranceOf(error)
       return false
     }
   }
 
   /** Keeps why a pod went, because the pod itself is gone soon. */
-  #noteEnds(demand: Demand): void {
+  #noteEnds(orders: Orders): void {
     const given = this.#circumstances()
-    for (const pod of this.#pods.items) {
-      const uid = pod.metadata.uid ?? pod.metadata.name
-      if (this.#endsSeen.has(uid)) continue
-      const { state, cause } = causeOfPod(pod, given)
-      if ((state !== 'ended' && state !== 'leaving') || cause === undefined) continue
-      if (!demand.pools.some((pool) => pool.id === this.#poolOf(pod))) continue
-      this.#endsSeen.add(uid)
-      const { ends } = this.#memory(this.#poolOf(pod))
-      ends.push({ pod: pod.metadata.name, cause, atMs: this.#clock.nowMs() })
-      ends.splice(0, ends.length - MAX_ENDS)
+    const wanted = new Set(orders.pools.map((pool) => pool.id))
+    for (const pod of [...this.#cluster.takeGone(), ...this.#cluster.pods]) {
+      const id = this.#cluster.poolOf(pod)
+      if (!wanted.has(id)) continue
+      for (const { key, cause, atMs = given.nowMs } of endsOf(pod, given))
+        this.#memories.noteEnd(id, key, { pod: pod.metadata.name, cause, atMs })
     }
-    const there = new Set(this.#pods.items.map((pod) => pod.metadata.uid ?? pod.metadata.name))
-    for (const uid of this.#endsSeen) if (!there.has(uid)) this.#endsSeen.delete(uid)
-    const names = new Set(this.#pods.items.map((pod) => pod.metadata.name))
-    for (const name of this.#taken) if (!names.has(name)) this.#taken.delete(name)
-    for (const name of this.#markedMs.keys()) if (!names.has(name)) this.#markedMs.delete(name)
-  }
-
-  /** Events and quotas are read only while something is not running, and not at every pass. */
-  async #readNews(): Promise<void> {
-    const nowMs = this.#clock.monotonicMs()
-    const short = this.#deployments.items.some(
-      (one) => (one.status?.readyReplicas ?? 0) < (one.spec?.replicas ?? 0),
-    )
-    if (!short || (this.#news !== undefined && nowMs - this.#news.atMs < NEWS_MS)) return
-    const scope = { namespace: this.#names.namespace }
-    // Without the right to read them the causes are told less exactly, and that is all.
-    const [events, quotas] = await Promise.all([
-      this.#client.list('events', { ...scope, fields: 'involvedObject.kind=Pod' }).catch(nothing),
-      this.#client.list('resourcequotas', scope).catch(nothing),
-    ])
-    this.#news = { events: events.items, quotas: quotas.items, atMs: nowMs }
+    this.#memories.keepPods(this.#cluster.pods)
   }
 
   #report(): void {
-    const ids = new Set([
-      ...this.#memories.keys(),
-      ...this.#deployments.items.map((one) => this.#poolOf(one)),
-    ])
-    this.#reports = [...ids].toSorted().map((id) => this.#reportOf(id))
-  }
-
-  #reportOf(id: string): PoolReport {
-    const memory = this.#memory(id)
-    const listed = this.#listed(id)
-    const given = this.#circumstances()
-    const pods = this.#podsOf(id).map((pod) => ({
-      name: pod.metadata.name,
-      node: pod.spec?.nodeName,
-      busy: this.#busy.has(pod.metadata.name),
-      ...causeOfPod(pod, given),
-    }))
-    const pool: PoolCause =
-      listed === undefined
-        ? { state: memory.wanted > 0 ? 'waiting' : 'idle', cause: undefined }
-        : causeOfPool(listed, this.#podsOf(id), { ...given, quotas: this.#news?.quotas ?? [] })
-    return {
-      id,
-      state: this.#trouble === undefined ? pool.state : 'unknown',
-      running: pods.filter((pod) => pod.state === 'running').length,
-      replicas: listed?.spec?.replicas ?? 0,
-      wanted: memory.wanted,
-      cause: this.#trouble ?? memory.refused ?? pool.cause ?? memory.withheld,
-      change: memory.change,
-      pods,
-      ends: [...memory.ends],
-    }
+    const given = { ...this.#circumstances(), quotas: this.#news.quotas }
+    const deployments = this.#cluster.deployments.map((one) => this.#cluster.poolOf(one))
+    const ids = new Set([...this.#memories.ids(), ...deployments])
+    this.#statuses = [...ids].toSorted().map((id) =>
+      statusOf(id, this.#memories.of(id), {
+        deployment: this.#cluster.deploymentOf(id),
+        pods: this.#cluster.podsOf(id),
+        busy: this.#busy,
+        given,
+        trouble: this.#trouble,
+        hindrance: this.#hindrance,
+      }),
+    )
   }
 
   #circumstances(): Circumstances {
     return {
-      events: this.#news?.events ?? [],
+      events: this.#news.events,
       nowMs: this.#clock.nowMs(),
       slowMs: this.#bounds.slowStartMs,
-      retired: this.#taken,
+      retired: this.#memories.taken,
     }
-  }
-
-  #memory(id: string): Memory {
-    let memory = this.#memories.get(id)
-    if (memory === undefined) {
-      memory = {
-        peaks: undefined,
-        wanted: 0,
-        refused: undefined,
-        withheld: undefined,
-        change: undefined,
-        seenUid: undefined,
-        unwantedSinceMs: undefined,
-        asked: undefined,
-        ends: [],
-      }
-      this.#memories.set(id, memory)
-    }
-    return memory
-  }
-
-  #poolOf(object: Deployment | Pod): string {
-    return object.metadata.labels?.[this.#names.poolLabel] ?? object.metadata.name
-  }
-
-  #listed(id: string): Deployment | undefined {
-    return this.#deployments.items.find((one) => this.#poolOf(one) === id)
-  }
-
-  #podsOf(id: string): readonly Pod[] {
-    return this.#pods.items.filter((pod) => this.#poolOf(pod) === id)
   }
 }
 
-function isOver(pod: Pod): boolean {
-  return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
-}
-
-function nothing(): { items: readonly never[] } {
-  return { items: [] }
-}
-
-function troubleOf(error: unknown): Cause {
-  const cause = (error as Error).message
-  if (isRefusal(error, 'denied'))
-    return {
-      reason: 'Denied',
-      cause,
-      remedy: 'the chart makes a Role with all that is needed; compare it with yours',
-    }
-  if (error instanceof KubernetesError)
-    return {
-      reason: 'ClusterUnreachable',
-      cause,
-      remedy: 'nothing is lost: it goes on when the API server answers; look whether it runs',
-    }
-  return {
-    reason: 'WorkUnknown',
-    cause: `cannot read what is to be done: ${cause}`,
-    remedy: 'nothing is taken away meanwhile; look at the log of this server',
-  }
+function isShort({ spec, status }: Deployment): boolean {
+  return (status?.readyReplicas ?? 0) < (spec?.replicas ?? 0)
 }

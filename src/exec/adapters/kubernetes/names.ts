@@ -10,6 +10,8 @@ export const POOL_LABEL = 'varve.dev/pool'
 export const PROJECT_LABEL = 'varve.dev/project'
 /** Names what the object was made from: equal digests, nothing to do. */
 export const DIGEST_ANNOTATION = 'varve.dev/digest'
+/** When the token in a Secret was made, RFC 3339. */
+export const TOKEN_MADE_ANNOTATION = 'varve.dev/token-made'
 /** Names of our own Secrets begin so; no pipeline may refer to one (model/spec-secrets.ts). */
 export const OWN_PREFIX = 'varve-'
 
@@ -37,6 +39,13 @@ export function labelValue(text: string): string {
   const value = trimmed(text.replaceAll(/[^-_.A-Za-z0-9]+/g, '-'), 63)
   assert(isLabelValue(value), 'what was cut to a label is one')
   return value
+}
+
+/** Selects what carries all of these labels. */
+export function labelSelector(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
 }
 
 function trimmed(text: string, most: number): string {

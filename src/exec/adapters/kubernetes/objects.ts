@@ -52,7 +52,7 @@ export interface PodSpec {
   readonly initContainers?: readonly Container[]
 }
 
-interface Ended {
+export interface Ended {
   readonly exitCode: number
   readonly reason?: string
   readonly message?: string
@@ -123,15 +123,32 @@ export interface ResourceQuota extends KubernetesObject {
   }
 }
 
-/** The kinds we speak of, and what each is here. Of a Secret only its metadata is ever read. */
+export interface NetworkPolicy extends KubernetesObject {
+  readonly spec?: {
+    readonly podSelector?: unknown
+    readonly policyTypes?: readonly string[]
+    readonly ingress?: readonly unknown[]
+    readonly egress?: readonly unknown[]
+  }
+}
+
+/** What is sent; it never comes back. */
+export interface Secret extends KubernetesObject {
+  readonly type?: string
+  /** In base64. */
+  readonly data?: Readonly<Record<string, string>>
+}
+
+/** The kinds we speak of, and what each is here. Of Secrets and ConfigMaps only metadata is read. */
 export interface Kinds {
   readonly deployments: Deployment
   readonly pods: Pod
   readonly events: Event
   readonly resourcequotas: ResourceQuota
-  readonly secrets: KubernetesObject
+  readonly secrets: Secret
+  readonly configmaps: KubernetesObject
   readonly services: KubernetesObject
-  readonly networkpolicies: KubernetesObject
+  readonly networkpolicies: NetworkPolicy
 }
 
 export type Kind = keyof Kinds

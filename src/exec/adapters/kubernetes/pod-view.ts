@@ -46,6 +46,6 @@ function stageOf(status: Pod['status']): PodView['stage'] {
   return ready?.status === 'True' ? 'ready' : 'unready'
 }
 
-function isOver(pod: Pod): boolean {
+export function isOver(pod: Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
 }

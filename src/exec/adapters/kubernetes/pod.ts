@@ -64,6 +64,8 @@ export interface PodOptions {
   readonly tokenSecret: string
   /** How long a pod that is asked to go may still work, in seconds. */
   readonly graceSeconds: number
+  /** Besides those the pipeline names. */
+  readonly pullSecrets?: readonly string[]
   /** A runtime with stronger walls (gVisor, Kata), when the cluster has one. */
   readonly runtimeClass?: string
 }
@@ -160,6 +162,7 @@ export function podOf(shape: PoolShape, options: PodOptions): PodObject {
   const { tokenSecret } = options
   assert(tokenSecret.startsWith(OWN_PREFIX), 'no pipeline can name the Secret with our token')
   const folders = secretFolders(shape.secrets)
+  const pullSecrets = [...new Set([...shape.pullSecrets, ...(options.pullSecrets ?? [])])]
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -193,8 +196,8 @@ export function podOf(shape: PoolShape, options: PodOptions): PodObject {
     ...(Object.keys(shape.nodeSelector).length > 0 && { nodeSelector: shape.nodeSelector }),
     ...(shape.tolerations.length > 0 && { tolerations: shape.tolerations }),
     ...(shape.priorityClassName !== undefined && { priorityClassName: shape.priorityClassName }),
-    ...(shape.pullSecrets.length > 0 && {
-      imagePullSecrets: shape.pullSecrets.map((name) => ({ name })),
+    ...(pullSecrets.length > 0 && {
+      imagePullSecrets: pullSecrets.map((name) => ({ name })),
     }),
     ...(options.runtimeClass !== undefined && { runtimeClassName: options.runtimeClass }),
   }

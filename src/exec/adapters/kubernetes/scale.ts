@@ -8,7 +8,7 @@
 //   comes in bursts does not make a pool flap; but what is kept warm gives way to work that waits;
 // - what would pass a cap or a budget waits, and the decision says which.
 
-import type { Cause } from './causes.ts'
+import type { Hindrance } from './hindrance.ts'
 
 /** What one pod asks for. */
 export interface PodSize {
@@ -93,7 +93,7 @@ export interface Decision {
   readonly remove: readonly string[]
   /** Given back at the next decision. */
   readonly peaks: readonly Peak[]
-  readonly cause: Cause | undefined
+  readonly cause: Hindrance | undefined
 }
 
 type Dimension = 'pods' | 'cpu' | 'memoryBytes' | 'gpus' | 'budgetPerHour'
@@ -278,7 +278,7 @@ function rankOf(pod: PodView): number {
   return pod.stage === 'pending' ? 0 : pod.stage === 'unready' ? 1 : 2
 }
 
-function held(why: string): Cause {
+function held(why: string): Hindrance {
   return {
     reason: 'ScalingHeld',
     cause: `idle pods stay for now: ${why}`,
@@ -286,7 +286,7 @@ function held(why: string): Cause {
   }
 }
 
-function withheldCause(plan: Plan): Cause | undefined {
+function withheldCause(plan: Plan): Hindrance | undefined {
   if (plan.withheld === undefined) return undefined
   const { scope, dimension, cap } = plan.withheld
   const asked = plan.pool.work.reduce((sum, one) => sum + one.queued + one.running, 0)

@@ -77,7 +77,7 @@ export function shapeOf(project: string, spec: PipelineSpec, options: ShapeOptio
 }
 
 /** What a pod of the shape asks the cluster for, `agent` included. */
-export function sizeOf(shape: PoolShape, agent: Texts): PodSize {
+export function sizeOf(shape: Pick<PoolShape, 'requests' | 'limits'>, agent: Texts): PodSize {
   const sum = (name: string): number =>
     (quantity(shape.requests[name] ?? '') ?? 0) + (quantity(agent[name] ?? '') ?? 0)
   const gpus = Object.entries(shape.limits).find(([name]) => name.includes('/'))?.[1]
@@ -96,7 +96,8 @@ export function capsOf({ parallelismSpec, budget }: PipelineSpec): Caps {
   return caps
 }
 
-function resourcesOf(
+/** What the user's container asks for and may use. */
+export function resourcesOf(
   asked: ResourceSpec,
   most: ResourceSpec,
   defaults: PodDefaults,

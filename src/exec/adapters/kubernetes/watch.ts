@@ -48,11 +48,15 @@ export class Watch<K extends Kind> implements Watched<K> {
   readonly #random: Random
   readonly #bounds: WatchBounds
   readonly #changed: () => void
+  readonly #removed: (object: Kinds[K]) => void
   #objects = new Map<string, Kinds[K]>()
   #knownMs: number | undefined
   #trouble: Error | undefined
 
-  /** `changed` is called after each change and after trouble began or ended; it must not throw. */
+  /**
+   * `changed` is called after each change and after trouble began or ended, `removed` with the last that was
+   * seen of what is no more; neither may throw.
+   */
   constructor(
     client: KubernetesClient,
     kind: K,
@@ -60,6 +64,7 @@ export class Watch<K extends Kind> implements Watched<K> {
     guests: { readonly clock: Clock; readonly random: Random },
     changed: () => void,
     bounds: WatchBounds = WATCH_BOUNDS,
+    removed: (object: Kinds[K]) => void = () => {},
   ) {
     this.#client = client
     this.#kind = kind
@@ -68,6 +73,7 @@ export class Watch<K extends Kind> implements Watched<K> {
     this.#random = guests.random
     this.#changed = changed
     this.#bounds = bounds
+    this.#removed = removed
   }
 
   get items(): readonly Kinds[K][] {
@@ -101,7 +107,9 @@ export class Watch<K extends Kind> implements Watched<K> {
 
   async #list(): Promise<string> {
     const { items, version } = await this.#client.list(this.#kind, this.#scope)
+    const before = this.#objects
     this.#objects = new Map(items.map((item) => [item.metadata.name, item]))
+    for (const [name, object] of before) if (!this.#objects.has(name)) this.#removed(object)
     this.#heard()
     this.#trouble = undefined
     this.#changed()
@@ -143,8 +151,10 @@ export class Watch<K extends Kind> implements Watched<K> {
           continue
         }
         const { name, resourceVersion } = change.object.metadata
-        if (change.type === 'DELETED') this.#objects.delete(name)
-        else this.#objects.set(name, change.object)
+        if (change.type === 'DELETED') {
+          this.#objects.delete(name)
+          this.#removed(change.object)
+        } else this.#objects.set(name, change.object)
         version = resourceVersion ?? version
         this.#changed()
       }

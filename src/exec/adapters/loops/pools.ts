@@ -1,65 +1,112 @@
-// Pools whose workers are loops of this process.
+// One pool whose workers are loops of this process. A loop that ends by itself is started again after a
+// wait that grows with each end in a row; meanwhile the pool says why it is not whole.
 
-import type { PoolSpec, PoolStatus, Pools } from '../../pools.ts'
+import type { Clock } from '../../../base/clock.ts'
+import type { Random } from '../../../base/random.ts'
+import { backoffMs } from '../../../base/retry.ts'
+import type { Hindrance, PodEnd, PodStatus, PoolStatus } from '../../../model/pool-status.ts'
+import type { Pools } from '../../pools.ts'
 
-interface Loop {
-  readonly ended: Promise<void>
-  readonly stop: AbortController
+export interface LoopOptions {
+  readonly pool: string
+  /** Default: none, loops work for all projects. */
+  readonly project?: string
+  /** Loops that are alive at once. */
+  readonly size: number
+  /** Runs one worker until its signal is aborted. The number is never given twice. */
+  readonly start: (number: number, signal: AbortSignal) => Promise<void>
+  readonly clock: Clock
+  readonly random: Random
 }
 
+const MAX_ENDS = 20
+const AGAIN = { firstMs: 200, maxMs: 15_000 }
+/** A loop that lived for so long has nothing to do with the ends before it. */
+const WELL_MS = 60_000
+
 export class LoopPools implements Pools {
-  readonly #start: (pool: string, index: number, signal: AbortSignal) => Promise<void>
-  readonly #pools = new Map<string, { loops: Loop[]; cause: string | undefined }>()
+  readonly #options: LoopOptions
+  readonly #alive = new Set<number>()
+  readonly #ends: PodEnd[] = []
+  #hindrance: Hindrance | null = null
+  #runs = false
+  #started = 0
 
-  /** `start` runs one worker until its signal is aborted. If it fails the pool says so as its cause. */
-  constructor(options: {
-    start: (pool: string, index: number, signal: AbortSignal) => Promise<void>
-  }) {
-    this.#start = options.start
+  constructor(options: LoopOptions) {
+    this.#options = options
   }
 
-  async apply(spec: PoolSpec): Promise<void> {
-    const pool = this.#pools.get(spec.id) ?? { loops: [], cause: undefined }
-    this.#pools.set(spec.id, pool)
-    while (pool.loops.length < spec.size) pool.loops.push(this.#loop(spec.id, pool))
-    await Promise.all(pool.loops.splice(spec.size).map(stopped))
+  async run(signal: AbortSignal): Promise<void> {
+    this.#runs = true
+    await Promise.all(Array.from({ length: this.#options.size }, () => this.#loop(signal)))
+    this.#runs = false
   }
 
-  #loop(id: string, pool: { loops: Loop[]; cause: string | undefined }): Loop {
-    const stop = new AbortController()
-    const loop: Loop = {
-      stop,
-      ended: this.#start(id, pool.loops.length, stop.signal)
-        .catch((error: unknown) => {
-          pool.cause = `a worker ended: ${(error as Error).message}`
-        })
-        .finally(() => {
-          pool.loops = pool.loops.filter((each) => each !== loop)
-        }),
-    }
-    return loop
+  ring(): void {
+    // Loops look for work by themselves.
   }
 
   status(): readonly PoolStatus[] {
-    return [...this.#pools].map(([id, pool]) => ({
-      id,
-      running: pool.loops.length,
-      cause: pool.cause,
-    }))
+    const { pool, project, size } = this.#options
+    const running = this.#alive.size
+    const whole = running === size
+    const state = whole ? 'running' : running > 0 ? 'partly' : 'waiting'
+    return [
+      {
+        pool,
+        project: project ?? '',
+        pipelines: [],
+        image: null,
+        state: this.#runs && size > 0 ? state : 'idle',
+        running,
+        replicas: size,
+        wanted: size,
+        cause: whole ? null : this.#hindrance,
+        change: null,
+        pods: [...this.#alive].map((number) => this.#podStatus(number)),
+        ends: [...this.#ends],
+      },
+    ]
   }
 
-  async remove(id: string): Promise<void> {
-    const pool = this.#pools.get(id)
-    this.#pools.delete(id)
-    await Promise.all((pool?.loops ?? []).map(stopped))
+  #podStatus(number: number): PodStatus {
+    const name = `${this.#options.pool}-${number}`
+    return { name, node: null, state: 'running', busy: false, cause: null }
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#pools.keys()].map((id) => this.remove(id)))
+  async #loop(signal: AbortSignal): Promise<void> {
+    const { pool, clock, random } = this.#options
+    for (let ends = 0; !signal.aborted;) {
+      const number = this.#started++
+      const startedMs = clock.monotonicMs()
+      const why = await this.#once(number, signal)
+      if (signal.aborted) return
+      this.#hindrance = {
+        reason: 'Crashing',
+        cause: `a worker ended: ${why}`,
+        remedy: 'mend what it says; it is started again by itself, at growing intervals',
+      }
+      this.#ends.push({
+        pod: `${pool}-${number}`,
+        cause: this.#hindrance,
+        atMs: clock.nowMs(),
+      })
+      this.#ends.splice(0, this.#ends.length - MAX_ENDS)
+      ends = clock.monotonicMs() - startedMs < WELL_MS ? ends + 1 : 0
+      await clock.sleep(backoffMs(AGAIN, ends, random), signal)
+    }
   }
-}
 
-function stopped(loop: Loop): Promise<void> {
-  loop.stop.abort()
-  return loop.ended
+  /** Why it ended; of no meaning when the signal is aborted. */
+  async #once(number: number, signal: AbortSignal): Promise<string> {
+    this.#alive.add(number)
+    try {
+      await this.#options.start(number, signal)
+      return 'nobody asked it to'
+    } catch (error) {
+      return (error as Error).message
+    } finally {
+      this.#alive.delete(number)
+    }
+  }
 }

@@ -1,0 +1,40 @@
+// Events and quotas of the namespace: read only while something is not running, and not at every pass.
+// Without the right to read them causes are told less exactly, and that is all.
+
+import type { Clock } from '../../../base/clock.ts'
+import type { KubernetesClient } from './client.ts'
+import type { Event, ResourceQuota } from './objects.ts'
+
+const NEWS_MS = 3_000
+
+export class News {
+  readonly #client: KubernetesClient
+  readonly #namespace: string
+  readonly #clock: Clock
+  #readMs = -Infinity
+  events: readonly Event[] = []
+  quotas: readonly ResourceQuota[] = []
+
+  constructor(client: KubernetesClient, namespace: string, clock: Clock) {
+    this.#client = client
+    this.#namespace = namespace
+    this.#clock = clock
+  }
+
+  async read(): Promise<void> {
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs - this.#readMs < NEWS_MS) return
+    const scope = { namespace: this.#namespace }
+    const [events, quotas] = await Promise.all([
+      this.#client.list('events', { ...scope, fields: 'involvedObject.kind=Pod' }).catch(nothing),
+      this.#client.list('resourcequotas', scope).catch(nothing),
+    ])
+    this.events = events.items
+    this.quotas = quotas.items
+    this.#readMs = nowMs
+  }
+}
+
+function nothing(): { items: readonly never[] } {
+  return { items: [] }
+}

@@ -1,0 +1,103 @@
+// The pools that a demand asks for: pipelines of one shape share one. Pure.
+
+import type { PipelineSpec } from '../../../model/spec-pipeline.ts'
+import type { PoolStatus } from '../../../model/pool-status.ts'
+import type { PipelineDemand } from '../../pools.ts'
+import { deploymentOf } from './deployment.ts'
+import type { Hindrance } from './hindrance.ts'
+import { poolName } from './names.ts'
+import type { Deployment, OwnerReference } from './objects.ts'
+import type { WantedPool } from './orders.ts'
+import type { PipelineWork } from './scale.ts'
+import { agentOf, graceSecondsOf, labelsOf, podDefaultsOf } from './settings.ts'
+import type { PoolSettings } from './settings.ts'
+import { capsOf, shapeOf, sizeOf } from './shape.ts'
+import type { PoolShape } from './shape.ts'
+
+export interface Wanted {
+  readonly pools: readonly WantedPool[]
+  /** Of pipelines no pod can be made for. */
+  readonly unmade: readonly PoolStatus[]
+}
+
+export interface WantedOptions {
+  readonly settings: PoolSettings
+  readonly owner: OwnerReference | undefined
+  readonly digest: (text: string) => string
+}
+
+export function wantedOf(pipelines: readonly PipelineDemand[], options: WantedOptions): Wanted {
+  const pools = new Map<string, WantedPool & { readonly work: PipelineWork[] }>()
+  const unmade: PoolStatus[] = []
+  for (const one of pipelines) {
+    const { project, spec, queued, running } = one
+    try {
+      const shape = shapeOf(project, spec, {
+        digest: options.digest,
+        defaults: podDefaultsOf(options.settings),
+      })
+      const pool = pools.get(shape.name) ?? { ...poolFor(shape, options), work: [] }
+      pool.work.push({ pipeline: spec.pipeline.name, queued, running, caps: capsOf(spec) })
+      pools.set(shape.name, pool)
+    } catch (error) {
+      unmade.push(unmadeStatus(one, error, options))
+    }
+  }
+  return { pools: [...pools.values()], unmade }
+}
+
+function poolFor(shape: PoolShape, { settings, owner, digest }: WantedOptions): WantedPool {
+  const agent = agentOf(settings)
+  const deployment = deploymentOf(shape, {
+    namespace: settings.namespace,
+    replicas: 0,
+    labels: labelsOf(settings),
+    ...(owner !== undefined && { owner }),
+    digest,
+    agent,
+    apiUrl: settings.api.url,
+    tokenSecret: shape.name,
+    graceSeconds: graceSecondsOf(settings),
+    pullSecrets: settings.pullSecrets ?? [],
+    ...(settings.runtimeClass !== undefined && { runtimeClass: settings.runtimeClass }),
+  })
+  return {
+    id: shape.name,
+    project: shape.project,
+    // What is sent says more than what is read of it.
+    deployment: deployment satisfies object as Deployment,
+    size: sizeOf(shape, agent.requests),
+    slots: 1,
+    work: [],
+  }
+}
+
+function unmadeStatus(
+  { project, spec, queued, running }: PipelineDemand,
+  error: unknown,
+  { digest }: WantedOptions,
+): PoolStatus {
+  const cause: Hindrance = {
+    reason: 'SpecRefused',
+    cause: (error as Error).message,
+    remedy: 'mend what it names in the spec of the pipeline and put it again',
+  }
+  return {
+    pool: poolName(project, digest(JSON.stringify([project, spec.pipeline.name]))),
+    project,
+    pipelines: [spec.pipeline.name],
+    image: imageOf(spec),
+    state: queued + running > 0 ? 'waiting' : 'idle',
+    running: 0,
+    replicas: 0,
+    wanted: queued + running,
+    cause,
+    change: null,
+    pods: [],
+    ends: [],
+  }
+}
+
+function imageOf({ transform }: PipelineSpec): string | null {
+  return transform.image ?? null
+}
