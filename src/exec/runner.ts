@@ -31,16 +31,19 @@ export interface OutputLine {
   readonly text: string
 }
 
+export type TakeLine = (line: OutputLine) => void | Promise<void>
+
 export interface Runner {
   /** Whether /pfs itself is there for the code; otherwise it must use PFS_ROOT. */
   readonly mountsPfs: boolean
   /** Embedded: the resolved executable's bytes, every argument that names a readable file, `code` globs. */
   identify(transform: Transform): Promise<CodeDigest>
   /**
-   * Runs to the end. Lines come as they are written, cut at 64 KiB. When the signal is aborted or
+   * Runs to the end. Lines come as they are written, cut at 64 KiB; where `line` answers with a promise
+   * the code may be held back until it is fulfilled. When the signal is aborted or
    * the time is over, the whole process group is killed before it returns.
    * @throws VarveError CODE_FAILED when the program cannot be started (message says why)
    */
-  run(request: RunRequest, line: (line: OutputLine) => void, signal: AbortSignal): Promise<Exit>
+  run(request: RunRequest, line: TakeLine, signal: AbortSignal): Promise<Exit>
   close(): Promise<void>
 }

@@ -305,8 +305,11 @@ function startHosts(
     hosts.run((until) => publisher.run(until))
     hosts.run(async (until) => {
       const statuses = new StatusBoard(ports)
-      await tellPoolNews({ ...publishing, pools: statuses.pools }, until)
-      await statuses.close()
+      try {
+        await tellPoolNews({ ...publishing, pools: statuses.pools }, until)
+      } finally {
+        await statuses.close()
+      }
     })
   }
 }

@@ -22,7 +22,6 @@ import type { Ground } from './pipelines.ts'
 
 /** Much longer than a pool goes without its token being renewed. */
 const TOKEN_SECONDS = 90 * 86_400
-const MAX_KNOWN = 1_000
 
 export function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex')
@@ -51,14 +50,13 @@ export function poolKeeping(
   settings: PoolSettings,
 ): PoolKeeping {
   // Specs of a plan are read once and stay the same objects.
-  const known = new Map<PipelineSpec, string>()
+  const known = new WeakMap<PipelineSpec, { readonly pool: string | undefined }>()
   return {
     book: bookOf(ports, core, ground),
     poolOf(project, spec) {
-      const pool = known.get(spec) ?? poolOf(project, spec, settings, digest)
-      if (known.size >= MAX_KNOWN) known.clear()
-      if (pool !== undefined) known.set(spec, pool)
-      return pool
+      const found = known.get(spec) ?? { pool: poolOf(project, spec, settings, digest) }
+      known.set(spec, found)
+      return found.pool
     },
   }
 }
@@ -66,7 +64,7 @@ export function poolKeeping(
 export interface KeptPools {
   /** Keeps the pools while this process owns them, until the signal. */
   run(signal: AbortSignal): Promise<void>
-  /** Undefined while another process keeps them. */
+  /** Undefined while another process keeps them, or this one knows nothing of them yet. */
   status(): readonly PoolStatus[] | undefined
 }
 
@@ -88,7 +86,7 @@ export async function openPools(
   const book = bookOf(ports, core, ground)
   let kept: KubernetesPools | undefined
   return {
-    status: () => kept?.status(),
+    status: () => (kept?.isInformed ? kept.status() : undefined),
     run: (signal) =>
       own('all', signal, async (ours) => {
         const census = new Census({ ...ground, versions: core.versions, bus, clock })
@@ -97,8 +95,11 @@ export async function openPools(
         const foreman = new Foreman({ census, book, sign })
         const pools = new KubernetesPools({ client, foreman, settings, clock, random, digest })
         kept = pools
-        await Promise.all([pools.run(ours), census.run(() => pools.ring(), ours)])
-        kept = undefined
+        try {
+          await Promise.all([pools.run(ours), census.run(() => pools.ring(), ours)])
+        } finally {
+          kept = undefined
+        }
       }),
   }
 }

@@ -171,7 +171,9 @@ async function workWith(options: WorkOptions, place: Place, signal: AbortSignal)
     decompress: (bytes: Uint8Array, sizeBytes: number) => zstdCompute.decompress(bytes, sizeBytes),
     trouble: seldom((error) => tell('fetching input from the store; the API sends it', error)),
   }
-  const api = new HttpWorkerApi({ ...options, clock, random, stopping, direct })
+  // A pod reaches the API and nothing else: addresses of the store would lead nowhere.
+  const reaching = options.inPod === true ? {} : { direct }
+  const api = new HttpWorkerApi({ ...options, ...reaching, clock, random, stopping })
 
   let refusal: VarveError | undefined
   const trouble = (error: unknown): void => {

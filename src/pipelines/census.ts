@@ -23,7 +23,7 @@ interface Counted {
   spec: PipelineSpec | undefined
   /** By chunk: its owner, or that it is over; absent: it waits. */
   readonly chunks: Map<number, string | typeof OVER>
-  /** Reads of its rows that are under way or done; the last one that began. */
+  /** When the last read of all its rows began. */
   readMs: number
 }
 
@@ -31,6 +31,7 @@ const OVER = Symbol('over')
 /** Rows believed to be held are looked at so often, all of them so rarely. */
 const HELD_AGAIN_MS = 5_000
 const ALL_AGAIN_MS = 60_000
+const READS_AT_ONCE = 16
 
 export class Census {
   readonly #board: Board
@@ -120,19 +121,29 @@ export class Census {
   }
 
   async #look(counted: Counted): Promise<void> {
-    const { project, job, chunks } = counted
     const nowMs = this.#clock.monotonicMs()
     const all = nowMs - counted.readMs >= ALL_AGAIN_MS
-    for (let n = 0; n < job.chunks; n++) {
-      const believed = chunks.get(n)
-      if (believed === OVER || !(all || believed !== undefined)) continue
-      const chunk: ChunkKey = { project, pipeline: job.pipeline, job: job.commit.id, n }
-      const row = await this.#rows.get(chunk)
-      if (row?.state === 'done' || row?.state === 'closed') chunks.set(n, OVER)
-      else if (row?.state === 'leased') chunks.set(n, row.owner ?? '')
-      else chunks.delete(n)
+    const { chunks, job } = counted
+    const chosen = Array.from({ length: job.chunks }, (_, n) => n)
+      .filter((n) => chunks.get(n) !== OVER && (all || chunks.has(n)))
+      .values()
+    // Each takes the next: a job of thousands of chunks is counted before its work waits for it.
+    const readSome = async (): Promise<void> => {
+      for (const n of chosen) await this.#lookAt(counted, n)
     }
+    await Promise.all(Array.from({ length: READS_AT_ONCE }, readSome))
     if (all) counted.readMs = nowMs
+  }
+
+  async #lookAt({ project, job, chunks }: Counted, n: number): Promise<void> {
+    const chunk: ChunkKey = { project, pipeline: job.pipeline, job: job.commit.id, n }
+    const before = chunks.get(n)
+    const row = await this.#rows.get(chunk)
+    // The bell told of it meanwhile, and what was read is perhaps older.
+    if (chunks.get(n) !== before) return
+    if (row?.state === 'done' || row?.state === 'closed') chunks.set(n, OVER)
+    else if (row?.state === 'leased') chunks.set(n, row.owner ?? '')
+    else chunks.delete(n)
   }
 }
 

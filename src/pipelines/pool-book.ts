@@ -5,7 +5,8 @@
 //   whoever retires   writes "retired" to the pool → reads the notes → looks at the row of each
 //
 // Either the first reads "retired", or it noted before the second reads. Notes may be left over, never
-// missing: only the row says whether the chunk is still held.
+// missing: only the row says whether the chunk is still held. Who retires strikes no note whose lease may
+// be on its way: the host may be let in again before it comes.
 //
 // A pool also has an incarnation, which its tokens carry. A pool that was forgotten has none: what its
 // tokens open is nothing, also when a pool of the same name is made again.
@@ -43,6 +44,8 @@ export const HOLDINGS = defineTable({
 
 /** What is remembered of a pool by a server that gives work; a lease is checked against the row. */
 const BELIEVED_MS = 2_000
+/** Whoever keeps a pool asks all the time that nobody be retired: so long that is believed to be so. */
+const ALL_IN_MS = 30_000
 
 export class PoolBook {
   readonly #tables: Tables
@@ -124,6 +127,7 @@ export class PoolBook {
 
   /** From now on these hosts get no work, all others of the pool do. Returns those that hold none. */
   async retire(pool: string, hosts: readonly string[]): Promise<ReadonlySet<string>> {
+    if (hosts.length === 0 && this.#areAllIn(pool)) return new Set()
     const retired = JSON.stringify([...hosts].sort())
     await this.#write(pool, (row) => (row?.retired ?? '[]') !== retired && { ...row, retired })
     const idle = await Promise.all(
@@ -138,9 +142,16 @@ export class PoolBook {
       const row = await this.#rows.get(chunk)
       const { owner, token, state } = row ?? {}
       if (state === 'leased' && owner === note.worker && token === note.token) return false
-      await this.strike(chunk, { owner: note.worker, token: note.token })
+      const isOver = state === 'done' || state === 'closed' || (token ?? 0) >= note.token
+      if (isOver) await this.strike(chunk, { owner: note.worker, token: note.token })
     }
     return true
+  }
+
+  #areAllIn(pool: string): boolean {
+    const known = this.#believed.get(pool)
+    if (!known || this.#clock.monotonicMs() - known.atMs >= ALL_IN_MS) return false
+    return (known.row?.retired ?? '[]') === '[]'
   }
 
   /** The pool's incarnation, a new one when it has none. */
@@ -181,7 +192,7 @@ export class PoolBook {
       | false
       | { readonly incarnation?: string | undefined; readonly retired?: string | undefined },
   ): Promise<RowOf<typeof POOLS> | undefined> {
-    for (let row = await this.#tables.get(POOLS, { pool }); ;) {
+    for (let row = await this.#read(pool); ;) {
       const to = change(row)
       if (to === false) return row
       const is = row ? { incarnation: row.incarnation, retired: row.retired } : 'absent'
@@ -197,8 +208,10 @@ export class PoolBook {
         },
         { clock: this.#clock, random: this.#random },
       )
-      if (outcome.kind === 'applied') return put
-      row = outcome.current
+      const atMs = this.#clock.monotonicMs()
+      row = outcome.kind === 'applied' ? put : outcome.current
+      this.#believed.set(pool, { row, atMs })
+      if (outcome.kind === 'applied') return row
     }
   }
 }

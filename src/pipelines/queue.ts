@@ -190,7 +190,10 @@ export class WorkQueue {
     for (const [key, work] of this.#jobs) {
       for (;;) {
         if (work.job.state !== 'running' || work.ready.length === 0) break
-        const meta = await this.#meta(work)
+        const meta = await this.#meta(work).catch((error: unknown) => {
+          this.#lookElsewhereFirst(key, work)
+          throw error
+        })
         if (this.#pools && this.#pools.poolOf(work.project, meta.spec) !== poolOfOwner(worker))
           break
         // Taken out at once, so that two who ask at the same time go for different chunks.
@@ -206,23 +209,30 @@ export class WorkQueue {
         }
         const lease = await this.#lease(work, chunk, worker)
         if (!lease) continue
-        if (this.#pools && !(await this.#pools.book.mayKeep(worker))) {
-          await this.giveBack({ ...chunk, ...lease })
-          return undefined
-        }
-        void ring(this.#bus, { kind: 'taken', chunk, owner: worker })
-        // The next claim looks at another job first.
-        if (this.#jobs.delete(key)) this.#jobs.set(key, work)
         try {
-          const datums = await readChunk(this.#versions.objects, work.job.plan, n)
-          return { ...chunk, ...lease, meta, outputBranch: work.job.commit.branch, datums }
+          const [mayKeep, datums] = await Promise.all([
+            this.#pools?.book.mayKeep(worker) ?? true,
+            readChunk(this.#versions.objects, work.job.plan, n),
+          ])
+          if (mayKeep) {
+            void ring(this.#bus, { kind: 'taken', chunk, owner: worker })
+            this.#lookElsewhereFirst(key, work)
+            return { ...chunk, ...lease, meta, outputBranch: work.job.commit.branch, datums }
+          }
         } catch (error) {
           await this.giveBack({ ...chunk, ...lease })
           throw error
         }
+        await this.giveBack({ ...chunk, ...lease })
+        return undefined
       }
     }
     return undefined
+  }
+
+  /** The next claim, of whomever, begins with another job. */
+  #lookElsewhereFirst(key: string, work: JobWork): void {
+    if (this.#jobs.delete(key)) this.#jobs.set(key, work)
   }
 
   /** Whether its row says that the claim stands; what is believed of it here is mended. */

@@ -19,16 +19,17 @@ export const NOT_REPORTED: Hindrance = {
   remedy: 'start a process with the role scheduler, or look at the log of the one that keeps pools',
 }
 
-/** Null: it is in no pool. */
+/** Null: it is in no pool. Of several (its job was planned before it was put anew) the one with work. */
 export function poolOf(
   board: PoolBoard | undefined,
   project: string,
   pipeline: string,
 ): PipelinePool | null {
   if (!board) return null
-  const found = board
+  const those = board
     .all()
-    .find((one) => one.project === project && one.pipelines.includes(pipeline))
+    .filter((one) => one.project === project && one.pipelines.includes(pipeline))
+  const found = those.find((one) => one.wanted > 0) ?? those[0]
   if (found) {
     const { pool, state, running, replicas, wanted, cause } = found
     return { pool, state, running, replicas, wanted, cause }

@@ -135,45 +135,57 @@ class Beats {
   }
 }
 
-/** Sends lines in batches, in order; holds the code back when the server is slower than its output. */
+/** Sends lines in batches, one after the other; whoever writes faster than they are taken has to wait. */
 class LineSender {
   readonly #options: AgentOptions
   readonly #claim: Claim
   #held: WorkerLine[] = []
   #sending: Promise<void> | undefined
+  #hurry = new AbortController()
+  #failure: { readonly error: unknown } | undefined
 
   constructor(options: AgentOptions, claim: Claim) {
     this.#options = options
     this.#claim = claim
   }
 
-  add(line: WorkerLine): void {
+  /** A promise when too much is held: whoever writes had better wait for it. */
+  add(line: WorkerLine): Promise<void> | void {
     this.#held.push(line)
-    this.#sending ??= this.#send().finally(() => (this.#sending = undefined))
-    // A failure is heard by whoever flushes.
-    this.#sending.catch(() => {})
+    this.#start()
+    return this.room()
+  }
+
+  /** Waits while too much is held. */
+  room(): Promise<void> | void {
+    if (this.#held.length < LINES_HELD) return
+    const room = this.flush()
+    // Who does not wait hears of a failure at the end of the chunk.
+    room.catch(() => {})
+    return room
+  }
+
+  /** @throws what went wrong with any line */
+  async flush(): Promise<void> {
+    this.#hurry.abort()
+    await this.#sending
+    if (this.#failure) throw this.#failure.error
+  }
+
+  #start(): void {
+    if (this.#sending || this.#failure) return
+    this.#hurry = new AbortController()
+    this.#sending = this.#send()
+      .catch((error: unknown) => void (this.#failure = { error }))
+      .finally(() => (this.#sending = undefined))
   }
 
   async #send(): Promise<void> {
-    if (this.#held.length < LINES_HELD) await this.#options.clock.sleep(LINES_MS)
-    await this.#sendHeld()
-  }
-
-  async #sendHeld(): Promise<void> {
+    await this.#options.clock.sleep(LINES_MS, this.#hurry.signal)
     while (this.#held.length > 0) {
       const lines = this.#held
       this.#held = []
       await this.#options.api.lines(this.#claim, lines)
     }
-  }
-
-  /** Waits while too much is held. */
-  async room(): Promise<void> {
-    if (this.#held.length >= LINES_HELD) await this.flush()
-  }
-
-  async flush(): Promise<void> {
-    if (this.#held.length > 0) await this.#sendHeld()
-    await this.#sending
   }
 }

@@ -25,7 +25,7 @@ export interface Bench {
   readonly folder: ScratchFolder
   readonly layout: Layout
   readonly output: OutputWriter
-  line(line: WorkerLine): void
+  line(line: WorkerLine): Promise<void> | void
 }
 
 /** @throws what is nobody's code's fault: the server is away, the disk is full */
@@ -52,10 +52,10 @@ export async function runDatum(
     )
     return exit !== null && accepted(exit, transform.acceptReturnCode)
   }
-  const say = (text: string, stream: WorkerLine['stream']): void => {
+  const say = (text: string, stream: WorkerLine['stream']): Promise<void> | void => {
     last.push(text.slice(0, LAST_LINE_CHARS))
     if (last.length > LAST_LINES) last.shift()
-    bench.line({ atMs: bench.clock.nowMs(), datum: datum.id, attempt, stream, text })
+    return bench.line({ atMs: bench.clock.nowMs(), datum: datum.id, attempt, stream, text })
   }
   const result = (state: DatumResult['state'], files: number): DatumResult => ({
     ...datum,
@@ -81,7 +81,7 @@ export async function runDatum(
         throw error
       await bench.output.drop(datum.id)
       exit = null
-      say(error.message, 'varve')
+      await say(error.message, 'varve')
     }
   }
   if (signal.aborted || !transform.errCmd) return result('failed', 0)
@@ -101,10 +101,10 @@ async function runCommand(
   datum: PlannedDatum,
   what: { readonly cmd: readonly string[]; readonly stdin: readonly string[] | undefined },
   signal: AbortSignal,
-  line: (line: { text: string; stream: WorkerLine['stream'] }) => void,
+  line: (line: { text: string; stream: WorkerLine['stream'] }) => Promise<void> | void,
 ): Promise<Exit | null> {
   const { runner, folder } = bench
-  const { transform, datumTimeout } = claim.spec
+  const { transform, datumTimeout, resourceLimits } = claim.spec
   const mounted = runner.mountsPfs
   const root = mounted ? '/pfs' : folder.path
   const request: RunRequest = {
@@ -117,13 +117,22 @@ async function runCommand(
   }
   try {
     const exit = await runner.run(request, (each: OutputLine) => line(each), signal)
-    if (exit.timedOut) line({ text: `killed: over its time of ${datumTimeout}`, stream: 'varve' })
+    if (exit.timedOut)
+      await line({ text: `killed: over its time of ${datumTimeout}`, stream: 'varve' })
+    else if (exit.signal === 'SIGKILL' && !signal.aborted)
+      await line({ text: killedWords(resourceLimits?.memory), stream: 'varve' })
     return exit
   } catch (error) {
     if (!isVarveError(error, 'CODE_FAILED')) throw error
-    line({ text: error.message, stream: 'varve' })
+    await line({ text: error.message, stream: 'varve' })
     return null
   }
+}
+
+function killedWords(memory: string | undefined): string {
+  return memory === undefined
+    ? 'killed from outside: by somebody, or because the machine ran out of memory'
+    : `killed from outside: most likely it took more memory than its limit of ${memory}`
 }
 
 function accepted(exit: Exit, codes: readonly number[] | undefined): boolean {

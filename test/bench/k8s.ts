@@ -133,10 +133,10 @@ export const bench: Bench = {
   name: 'k8s',
   what: 'code in pods of a real Kubernetes beside Kafka, Cassandra and S3, all on this machine',
   async run({ small }) {
-    const rounds = small ? 3 : 9
+    const rounds = small ? 2 : 5
     const world = await PodsWorld.start({
       name: `bench_k8s_${process.pid}`,
-      settings: { coolDownSeconds: 20 },
+      settings: { coolDownSeconds: 6 },
     })
     const it = new Measured(world)
     const bareMs: number[] = []

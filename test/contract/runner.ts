@@ -67,7 +67,11 @@ export function runnerContract(
     test('lines come in order by stream, and the exit code is kept', async () => {
       const pfs = await folder()
       const lines: OutputLine[] = []
-      const exit = await world.runner.run(request(world.cmd.fail, pfs), (l) => lines.push(l), never)
+      const exit = await world.runner.run(
+        request(world.cmd.fail, pfs),
+        (l) => void lines.push(l),
+        never,
+      )
       expect(exit).toEqual({ code: 7, signal: null, timedOut: false })
       const of = (stream: string): string[] =>
         lines.filter((line) => line.stream === stream).map((line) => line.text)
@@ -101,7 +105,7 @@ export function runnerContract(
       const lines: string[] = []
       const given = request(world.cmd.env, pfs)
       const env = { ...given.env, GREETING: 'hi there' }
-      await world.runner.run({ ...given, env }, ({ text }) => lines.push(text), never)
+      await world.runner.run({ ...given, env }, ({ text }) => void lines.push(text), never)
       expect(lines).toEqual(['hi there', 'none'])
       await pfs.close()
     })

@@ -5,6 +5,16 @@ import { ROLES } from '../../src/config/options.ts'
 import { idSource } from '../../src/model/id.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { checkDelivery, checkJobs } from '../faults/checker.ts'
+import {
+  applyFeed,
+  countedRecords,
+  createTopics,
+  drained,
+  produce,
+  verify,
+} from '../faults/feed.ts'
+import { jobsOf, recordsBelow } from '../faults/inventory.ts'
 import { Installation, installationPossible } from './installation.ts'
 
 const START_MS = 1_800_000
@@ -12,6 +22,8 @@ const WAIT = { timeout: 120_000, interval: 100 }
 const REPO = { project: 'default', repo: 'words' }
 /** Puts that are sent while the API's pod goes, half of them before. */
 const PUTS = 40
+const RECORDS = 8_000
+const DRAIN_MS = 300_000
 
 describe.skipIf(!installationPossible)('Varve on Kubernetes', () => {
   let varve: Installation
@@ -128,6 +140,36 @@ describe.skipIf(!installationPossible)('Varve on Kubernetes', () => {
       ),
     )
     expect(commits, 'a repeated put is one commit').toHaveLength(PUTS)
+  })
+
+  test('the main job: topic to topic through pods that come with the work and go without it', async () => {
+    const feed = {
+      kafka: varve.kafka.address,
+      from: 'feed-in',
+      to: 'feed-out',
+      records: RECORDS,
+      replication: 1,
+      image: varve.image,
+    }
+    const workers = (): readonly string[] => varve.objects('pods', 'varve.dev/pool')
+    expect(workers()).toEqual([])
+    await createTopics(feed)
+    await produce(feed, 0)
+    await applyFeed(varve.client, feed, RECORDS / 4)
+    await vi.waitFor(() => expect(workers().length).toBeGreaterThan(0), WAIT)
+    await drained(varve.client, RECORDS, DRAIN_MS)
+    expect(checkDelivery(await verify(feed), 0)).toEqual([])
+    const { records, files } = await recordsBelow(varve.client, 'orders', 'master')
+    expect(records).toHaveLength(RECORDS)
+    const jobs = [
+      ...(await jobsOf(varve.client, 'passed')),
+      ...(await jobsOf(varve.client, 'counted')),
+    ]
+    expect(checkJobs(jobs, files)).toEqual([])
+    expect(await countedRecords(varve.client)).toBe(RECORDS)
+    await vi.waitFor(() => expect(workers()).toEqual([]), WAIT)
+    for (const role of ROLES)
+      expect(varve.kubectl('logs', `deploy/varve-${role}`)).not.toMatch(/"level":"fatal"/)
   })
 
   test('uninstalling leaves nothing but the secrets that were there before', async () => {

@@ -1,9 +1,15 @@
 // Workers that come and go with the work: each pool does its own, what the census says is what there is.
 
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { deferred } from '../../src/base/async.ts'
 import type { Program } from '../../src/exec/adapters/inline/runner.ts'
+import { MemoryBus } from '../../src/bus/adapters/memory.ts'
+import type { Job } from '../../src/model/entities.ts'
+import type { Id } from '../../src/model/id.ts'
+import { ring } from '../../src/pipelines/bell.ts'
+import { Census } from '../../src/pipelines/census.ts'
+import type { WorkRows } from '../../src/pipelines/work.ts'
 import { workerName } from '../../src/model/worker-name.ts'
 import { Agent } from '../../src/worker/agent.ts'
 import type { Runner } from '../../src/exec/runner.ts'
@@ -14,7 +20,11 @@ const named = { input: { pfs: { repo: 'in', glob: '/*' } }, datumSetSpec: { numb
 let world: World
 let runner: Runner
 const ended: Promise<void>[] = []
-const counting = new AbortController()
+let counting: AbortController
+
+beforeEach(() => {
+  counting = new AbortController()
+})
 
 afterEach(async () => {
   counting.abort()
@@ -89,4 +99,43 @@ test('each pool does its own work, a retired host gets none, the census counts t
   expect(await of('b')).toEqual({ queued: 0, running: 0, busy: [] })
   expect(ran).toHaveLength(6)
   await Promise.all([one.leave(), three.leave()])
+})
+
+test('rows are read together, and what the bell tells meanwhile is newer than what was read', async () => {
+  const none: Program = { version: '1', run: () => Promise.resolve(0) }
+  const made = await inlineWorld({ none }, { workers: 0 })
+  world = made.world
+  await world.repo('in')
+  await world.put(spec('a', 'in', ['none'], named))
+  await world.commit('in', { x: '1', y: '2', z: '3' })
+  const job = (): Job | undefined => world.board.project('default')?.jobs.values().next().value
+  await expect.poll(() => job()?.chunks).toBe(3)
+  const chunks = [0, 1, 2].map((n) => {
+    return { project: 'default', pipeline: 'a', job: job()?.commit.id as Id, n }
+  })
+  for (const chunk of chunks) {
+    await world.rows.make(chunk)
+    await world.rows.claim(chunk, 'w', 0)
+  }
+  const answer = deferred<void>()
+  let asked = 0
+  const get: WorkRows['get'] = async (key) => {
+    const row = await world.rows.get(key)
+    asked++
+    await answer.promise
+    return row
+  }
+  const rows = Object.assign(Object.create(world.rows) as WorkRows, { get })
+  const bus = new MemoryBus({ clock })
+  const { board } = world
+  const { versions } = world.core
+  const census = new Census({ board, versions, rows, bus, clock })
+  let heard = 0
+  ended.push(census.run(() => heard++, counting.signal))
+  const told = census.demand()
+  await expect.poll(() => asked).toBe(3)
+  for (const chunk of chunks.slice(1)) await ring(bus, { kind: 'done', chunk })
+  await expect.poll(() => heard).toBeGreaterThanOrEqual(2)
+  answer.resolve()
+  expect((await told).pipelines).toMatchObject([{ running: 0 }, { queued: 0, running: 1 }])
 })

@@ -106,6 +106,32 @@ describe('pool book', () => {
     expect(await give(one, owner('h1'), chunk(2))).toBeDefined()
   })
 
+  test('who is let in again while a lease is on its way holds what came of it', async () => {
+    const one = world()
+    const who = owner('h1')
+    await one.rows.make(chunk(0))
+    await one.book.note(who, chunk(0), 1)
+    expect(await one.book.retire(POOL, ['h1'])).toEqual(new Set(['h1']))
+    await one.book.retire(POOL, [])
+    expect(await one.rows.claim(chunk(0), who, 0)).not.toHaveProperty('state')
+    expect(await one.book.mayKeep(who)).toBe(true)
+    expect(await one.book.retire(POOL, ['h1'])).toEqual(new Set())
+  })
+
+  test('to ask again that nobody be retired costs nothing', async () => {
+    const tables = new MemoryTables()
+    let calls = 0
+    const counted = jittered(tables, () => (calls++, 0))
+    const one = world(counted)
+    await one.book.open(POOL)
+    await one.book.retire(POOL, ['h1'])
+    await one.book.retire(POOL, [])
+    const before = calls
+    for (let again = 0; again < 100; again++) await one.book.retire(POOL, [])
+    expect(calls).toBe(before)
+    expect(await world(tables).book.mayTry(owner('h1'))).toBe(true)
+  })
+
   test('what is done or given back holds nobody, with its note struck or left', async () => {
     const one = world()
     const [done, back] = [owner('h1'), owner('h2')]

@@ -33,6 +33,15 @@ const node = async () => {
   return graph.nodes.find(({ key }) => key === 'pipeline:count')
 }
 
+test('of two pools of a pipeline the one with its work is told, in whatever order', () => {
+  const idle: PoolStatus = { ...WAITING, pool: 'v-new', state: 'idle', wanted: 0, cause: null }
+  for (const pools of [
+    [idle, WAITING],
+    [WAITING, idle],
+  ])
+    expect(poolOf({ all: () => pools, reported: true }, project, 'count')?.cause).toBe(NO_NODE)
+})
+
 test('a pool that waits says why in pipeline, job, datum and river, and what to try', async () => {
   const all = await world.client.call('GET /projects/:project/pools', { params: { project } })
   expect(all).toEqual({ items: [WAITING], next: null })

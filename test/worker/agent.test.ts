@@ -5,6 +5,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { utf8 } from '../../src/base/bytes.ts'
 import { InlineRunner } from '../../src/exec/adapters/inline/runner.ts'
 import type { Program } from '../../src/exec/adapters/inline/runner.ts'
+import type { Runner } from '../../src/exec/runner.ts'
 import { MemoryScratch } from '../../src/exec/adapters/inline/scratch.ts'
 import type { DatumPiece, DatumResult } from '../../src/model/datum.ts'
 import { idSource } from '../../src/model/id.ts'
@@ -118,11 +119,13 @@ class OneChunk implements WorkerApi {
 
 async function work(
   api: OneChunk,
-  code: Program,
+  code: Program | TakeRun,
   until: () => boolean,
 ): Promise<{ scratch: MemoryScratch; troubles: unknown[] }> {
   const scratch = new MemoryScratch()
-  const runner = new InlineRunner({ scratch, programs: { code } })
+  const inline = 'version' in code ? code : hang
+  const runner = new InlineRunner({ scratch, programs: { code: inline } })
+  if (typeof code === 'function') runner.run = code
   const stop = new AbortController()
   const troubles: unknown[] = []
   const trouble = (error: unknown): void => void troubles.push(error)
@@ -135,6 +138,7 @@ async function work(
   return { scratch, troubles }
 }
 
+type TakeRun = Runner['run']
 const hang: Program = { version: '1', run: () => new Promise<number>(() => {}) }
 
 test('what lies there unchanged is not laid out again; a second try trusts nothing', async () => {
@@ -174,6 +178,29 @@ test('every line comes with its datum and attempt before the chunk is done', asy
   expect(api.heard[1200]).toMatchObject({ datum: 'd0', attempt: 2, text: '0', stream: 'stdout' })
   expect(api.results?.[0]).toMatchObject({ state: 'failed', exit: { code: 1 } })
   expect(api.results?.[0]?.lastLines.at(-1)).toBe('1199')
+})
+
+test('code that writes faster than its lines are taken is held back, and none is lost', async () => {
+  const api = new OneChunk([piece('a', '1')])
+  const taken = Promise.withResolvers<void>()
+  const { lines } = OneChunk.prototype
+  api.lines = async (claim, some) => {
+    await taken.promise
+    await lines.call(api, claim, some)
+  }
+  let written = 0
+  const flood: TakeRun = async (_request, line) => {
+    for (; written < 10_000; written++) await line({ stream: 'stdout', text: String(written) })
+    return { code: 0, signal: null, timedOut: false }
+  }
+  const working = work(api, flood, () => api.isDone)
+  await expect.poll(() => api.beats).toBeGreaterThan(2)
+  expect(written).toBeLessThan(2_000)
+  taken.resolve()
+  await working
+  expect(api.heard.map(({ text }) => Number(text))).toEqual(
+    Array.from({ length: 10_000 }, (_, i) => i),
+  )
 })
 
 test('a claim that is lost is left at once: neither done nor given back', async () => {

@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { Clock } from '../../../src/base/clock.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import type { KubernetesClient } from '../../../src/exec/adapters/kubernetes/client.ts'
 import { CONTROLLER_BOUNDS } from '../../../src/exec/adapters/kubernetes/controller.ts'
-import {
-  OWN_PREFIX,
-  POOL_LABEL,
-  TOKEN_MADE_ANNOTATION,
-} from '../../../src/exec/adapters/kubernetes/names.ts'
+import { OWN_PREFIX, POOL_LABEL } from '../../../src/exec/adapters/kubernetes/names.ts'
 import { poolOf } from '../../../src/exec/adapters/kubernetes/pool-of.ts'
 import { KubernetesPools } from '../../../src/exec/adapters/kubernetes/pools.ts'
+import { wantedOf } from '../../../src/exec/adapters/kubernetes/wanted.ts'
 import { KubernetesError } from '../../../src/exec/adapters/kubernetes/refusal.ts'
 import type { PoolSettings } from '../../../src/exec/adapters/kubernetes/settings.ts'
 import type { Demand, Foreman } from '../../../src/exec/pools.ts'
@@ -104,9 +102,13 @@ function begin(): void {
   api.put('configmaps', ANCHOR)
 }
 
-function start(guests: Guests = { client: api, foreman }, bounds = CONTROLLER_BOUNDS): void {
+function start(
+  guests: Guests = { client: api, foreman },
+  bounds = CONTROLLER_BOUNDS,
+  settings = SETTINGS,
+): void {
   const random = seededRandom(2)
-  pools = new KubernetesPools({ ...guests, settings: SETTINGS, clock, random, digest, bounds })
+  pools = new KubernetesPools({ clock, ...guests, settings, random, digest, bounds })
   stop = new AbortController()
   running = Promise.all([pools.run(stop.signal), cluster.run(stop.signal)])
 }
@@ -172,6 +174,38 @@ describe('pools on Kubernetes, on a fake API server', () => {
     expect(api.asked.filter((asked) => asked.startsWith('get secrets'))).toEqual([])
   })
 
+  test('who begins while the API server is away tells nothing, then what it is; never that there is none', async () => {
+    api.frozen = true
+    start()
+    queue(1)
+    expect(pools.isInformed).toBe(false)
+    const never = (so: () => boolean) => (): boolean => {
+      expect([pools.isInformed, pools.status().length > 0]).toEqual(
+        pools.isInformed ? [true, true] : [false, false],
+      )
+      return so()
+    }
+    await until(never(() => status()?.state === 'unknown'))
+    expect(status()?.cause?.reason).toBe('ClusterUnreachable')
+    api.frozen = false
+    await until(never(() => cluster.done === 1))
+  })
+
+  test('a clock that is set back keeps no pod for longer', async () => {
+    let behindMs = 0
+    const settable: Clock = {
+      nowMs: () => clock.nowMs() - behindMs,
+      monotonicMs: () => clock.monotonicMs(),
+      sleep: (...given) => clock.sleep(...given),
+    }
+    start({ client: api, foreman, clock: settable })
+    queue(2)
+    await until(() => cluster.done === 2)
+    behindMs = 3_600_000
+    await clock.sleep(60_000)
+    expect(api.all('pods')).toEqual([])
+  })
+
   test('pipelines of one shape share a pool; another image is another; pods are told what to pull with', async () => {
     const other = specOf('faces', { image: 'faces:1', imagePullSecrets: ['theirs'] })
     foreman.specs = [EDGES, specOf('corners'), other]
@@ -184,6 +218,20 @@ describe('pools on Kubernetes, on a fake API server', () => {
       .all('deployments')
       .map((one) => JSON.stringify(one).match(/"imagePullSecrets":(\[.*?\])/)?.[1])
     expect(pulls.toSorted()).toEqual(['[{"name":"ours"}]', '[{"name":"theirs"},{"name":"ours"}]'])
+  })
+
+  test('a pipeline named by itself and by its jobs is one, whose caps hold for all of them', () => {
+    const capped = { ...EDGES, parallelismSpec: { constant: 4 } }
+    const named = [0, 3, 5].map((queued) => ({ project: 'p', spec: capped, queued, running: 1 }))
+    const refused = [0, 2].map((queued) => {
+      return { project: 'p', spec: specOf('named', { user: 'nobody' }), queued, running: 0 }
+    })
+    const options = { settings: SETTINGS, owner: undefined, digest }
+    const { pools: all, unmade } = wantedOf([...named, ...refused], options)
+    expect(all.map(({ work }) => work)).toEqual([
+      [{ pipeline: 'edges', queued: 8, running: 3, caps: { pods: 4 } }],
+    ])
+    expect(unmade).toMatchObject([{ pipelines: ['named'], wanted: 2, state: 'waiting' }])
   })
 
   test('a pipeline no pod can be made for is told why and stops no other', async () => {
@@ -242,31 +290,40 @@ describe('pools on Kubernetes, on a fake API server', () => {
     await until(hasPolicy)
   })
 
-  test('a token is renewed when it is seven days old, and when nobody knows how old it is', async () => {
+  test('a token is renewed when it is seven days old, and by who keeps the pools next', async () => {
     start()
     await until(() => isFurnished(POOL))
-    expect(tokenOf(POOL)).toBe('token-1')
     // The clock of the machine goes on; nothing else does.
-    await end()
-    const later = (ageMs: number): void => {
-      const [secret] = api.all('secrets')
-      if (secret === undefined) throw new Error('no secret')
-      const made = new Date(clock.nowMs() - ageMs).toISOString()
-      const annotations = { [TOKEN_MADE_ANNOTATION]: made }
-      api.put('secrets', { ...secret, metadata: { ...secret.metadata, annotations } })
+    const late = { aheadMs: 0 }
+    const ahead: Clock = {
+      nowMs: () => clock.nowMs() + late.aheadMs,
+      monotonicMs: () => clock.monotonicMs() + late.aheadMs,
+      sleep: (...given) => clock.sleep(...given),
     }
-    later(7 * DAY_MS - 3_600_000)
-    start()
-    await clock.sleep(60_000)
-    expect(tokenOf(POOL)).toBe('token-1')
-    later(7 * DAY_MS)
+    await end()
+    // Somebody may have changed what signs tokens, and then began this process.
+    start({ client: api, foreman, clock: ahead })
     await until(() => tokenOf(POOL) === 'token-2')
-    const [secret] = api.all('secrets')
-    if (secret !== undefined)
-      api.put('secrets', { ...secret, metadata: { ...secret.metadata, annotations: {} } })
+    late.aheadMs = 7 * DAY_MS - 3_600_000
+    await clock.sleep(60_000)
+    expect(tokenOf(POOL)).toBe('token-2')
+    late.aheadMs = 7 * DAY_MS
     await until(() => tokenOf(POOL) === 'token-3')
     await clock.sleep(60_000)
     expect(tokenOf(POOL)).toBe('token-3')
+    expect(foreman.good.get(POOL)).toEqual(['token-1', 'token-2', 'token-3'])
+  })
+
+  test("what an owner had that is no longer named is nobody's, and left alone then", async () => {
+    start()
+    await until(() => isFurnished(POOL))
+    await end()
+    const { owner: _, ...settings } = SETTINGS
+    start({ client: api, foreman }, CONTROLLER_BOUNDS, settings)
+    await until(() => tokenOf(POOL) === 'token-2')
+    await clock.sleep(60_000)
+    expect(tokenOf(POOL)).toBe('token-2')
+    expect(api.all('secrets')[0]?.metadata.ownerReferences ?? []).toEqual([])
   })
 
   test("somebody else's secret with our labels is not taken", async () => {
@@ -281,6 +338,7 @@ describe('pools on Kubernetes, on a fake API server', () => {
 interface Guests {
   readonly client: KubernetesClient
   readonly foreman: Foreman
+  readonly clock?: Clock
 }
 
 /** Leftovers go at once: the virtual clock is not free. */

@@ -3,22 +3,22 @@
 // - level-triggered: what is there is read again and again, and made as it should be; a crash between two
 //   steps leaves only what the next pass mends or takes away;
 // - the policy is there and as decided before any pod may start;
-// - a Secret is made before its Deployment, first without a token, so that no token is without a Secret; it
-//   is never read: its annotation says how old the token is. Where that is missing, the token is made anew;
-// - when nothing wants a pool and its Deployment is gone, first the annotation goes, then the token is
-//   forgotten, then the Secret goes: as long as a Secret says how old its token is, the token is good.
+// - a Secret is made before its Deployment, first without a token, so that no token is without a Secret;
+// - a token we did not make ourselves is made anew: a Secret is never read, and what signs tokens may have
+//   changed since. Those of the keeper before us stay good beside ours;
+// - when nothing wants a pool and its Deployment is gone, its tokens are forgotten, then the Secret goes.
 
 import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../../base/clock.ts'
 import type { Foreman } from '../../pools.ts'
 import type { KubernetesClient } from './client.ts'
 import type { Hindrance } from './hindrance.ts'
-import { POOL_LABEL, TOKEN_MADE_ANNOTATION, labelSelector } from './names.ts'
+import { POOL_LABEL, labelSelector } from './names.ts'
 import { networkPolicyOf } from './network-policy.ts'
 import type { NetworkPolicyObject } from './network-policy.ts'
 import type { Metadata, NetworkPolicy, OwnerReference, Secret } from './objects.ts'
 import { hindranceOf } from './pool-causes.ts'
-import { isRefusal } from './refusal.ts'
+import { KubernetesError, isRefusal } from './refusal.ts'
 import { labelsOf } from './settings.ts'
 import type { PoolSettings } from './settings.ts'
 
@@ -38,6 +38,12 @@ interface Read {
   readonly secrets: Map<string, Metadata>
 }
 
+interface Token {
+  readonly secretUid: string | undefined
+  readonly ownerUid: string | undefined
+  readonly madeMs: number
+}
+
 export interface BelongingsOptions {
   readonly client: KubernetesClient
   readonly foreman: Pick<Foreman, 'admit' | 'forget'>
@@ -52,6 +58,8 @@ export class Belongings {
   readonly #settings: PoolSettings
   readonly #clock: Clock
   readonly #policyName: string
+  /** Our tokens by pool: in which Secret, of which owner, and when by our monotonic clock. */
+  readonly #tokens = new Map<string, Token>()
   #read: Read | undefined
 
   /** @throws VarveError INVALID_OPTION: the settings name doors that are none */
@@ -85,7 +93,7 @@ export class Belongings {
       return undefined
     } catch (error) {
       if (isRefusal(error, 'conflict', 'gone', 'exists', 'expired')) return PREPARING
-      if (isRefusal(error, 'denied', 'quota', 'refused')) return hindranceOf(error)
+      if (error instanceof KubernetesError) return hindranceOf(error)
       throw error
     }
   }
@@ -94,7 +102,7 @@ export class Belongings {
   async furnish(pool: string): Promise<void> {
     const known = this.#read?.secrets.get(pool)
     const there = known?.deletionTimestamp === undefined ? known : undefined
-    if (there !== undefined && this.#isFresh(there)) return
+    if (there !== undefined && this.#isOurs(pool, there)) return
     // Whatever becomes of this, it is read again before it is believed.
     this.#forgetRead()
     const { namespace } = this.#settings
@@ -102,11 +110,12 @@ export class Belongings {
       there?.uid ??
       (await this.#client.create('secrets', namespace, this.#secretOf(pool))).metadata.uid
     const token = await this.#foreman.admit(pool)
-    const made = new Date(this.#clock.nowMs()).toISOString()
     const { metadata } = await this.#client.patch('secrets', namespace, pool, {
-      metadata: { uid, annotations: { [TOKEN_MADE_ANNOTATION]: made }, ...this.#owned() },
+      metadata: { uid, ownerReferences: this.owner === undefined ? null : [this.owner] },
       data: { token: Buffer.from(token).toString('base64') },
     })
+    const madeMs = this.#clock.monotonicMs()
+    this.#tokens.set(pool, { secretUid: uid, ownerUid: this.owner?.uid, madeMs })
     this.#read?.secrets.set(pool, metadata)
   }
 
@@ -116,10 +125,7 @@ export class Belongings {
     for (const [pool, metadata] of this.#read?.secrets ?? []) {
       if (kept.has(pool) || metadata.deletionTimestamp !== undefined) continue
       this.#forgetRead()
-      if (metadata.annotations?.[TOKEN_MADE_ANNOTATION] !== undefined)
-        await this.#client.patch('secrets', namespace, pool, {
-          metadata: { uid: metadata.uid, annotations: { [TOKEN_MADE_ANNOTATION]: null } },
-        })
+      this.#tokens.delete(pool)
       await this.#foreman.forget(pool)
       await this.#client.delete('secrets', namespace, pool, metadata.uid)
       this.#read?.secrets.delete(pool)
@@ -216,9 +222,14 @@ export class Belongings {
     return this.owner === undefined ? {} : { ownerReferences: [this.owner] }
   }
 
-  #isFresh({ annotations, ownerReferences }: Metadata): boolean {
-    const ageMs = this.#clock.nowMs() - Date.parse(annotations?.[TOKEN_MADE_ANNOTATION] ?? '')
-    return ageMs < TOKEN_MS && ownerReferences?.[0]?.uid === this.owner?.uid
+  #isOurs(pool: string, { uid }: Metadata): boolean {
+    const token = this.#tokens.get(pool)
+    return (
+      token !== undefined &&
+      token.secretUid === uid &&
+      token.ownerUid === this.owner?.uid &&
+      this.#clock.monotonicMs() - token.madeMs < TOKEN_MS
+    )
   }
 }
 

@@ -16,6 +16,11 @@ export interface ClusterNames {
   readonly digestAnnotation: string
 }
 
+interface ByPool {
+  readonly deployments: ReadonlyMap<string, readonly Deployment[]>
+  readonly pods: ReadonlyMap<string, readonly Pod[]>
+}
+
 const MAX_GONE = 1_000
 
 export class ClusterView {
@@ -23,6 +28,8 @@ export class ClusterView {
   readonly #deployments: Watch<'deployments'>
   readonly #pods: Watch<'pods'>
   readonly #gone: Pod[] = []
+  /** As of the last change: each pass asks for every pool. */
+  #byPool: ByPool | undefined
 
   constructor(
     client: KubernetesClient,
@@ -33,9 +40,13 @@ export class ClusterView {
   ) {
     this.#names = names
     const scope = { namespace: names.namespace, labels: names.selector }
-    this.#deployments = new Watch(client, 'deployments', scope, guests, changed, bounds)
+    const heard = (): void => {
+      this.#byPool = undefined
+      changed()
+    }
+    this.#deployments = new Watch(client, 'deployments', scope, guests, heard, bounds)
     const removed = (pod: Pod): void => void this.#gone.splice(0, this.#gone.push(pod) - MAX_GONE)
-    this.#pods = new Watch(client, 'pods', scope, guests, changed, bounds, removed)
+    this.#pods = new Watch(client, 'pods', scope, guests, heard, bounds, removed)
   }
 
   /** Returns when the signal is aborted; never rejects. */
@@ -74,10 +85,18 @@ export class ClusterView {
   }
 
   deploymentOf(pool: string): Deployment | undefined {
-    return this.deployments.find((one) => this.poolOf(one) === pool)
+    return this.#grouped().deployments.get(pool)?.[0]
   }
 
   podsOf(pool: string): readonly Pod[] {
-    return this.pods.filter((pod) => this.poolOf(pod) === pool)
+    return this.#grouped().pods.get(pool) ?? []
+  }
+
+  #grouped(): ByPool {
+    this.#byPool ??= {
+      deployments: Map.groupBy(this.deployments, (one) => this.poolOf(one)),
+      pods: Map.groupBy(this.pods, (pod) => this.poolOf(pod)),
+    }
+    return this.#byPool
   }
 }

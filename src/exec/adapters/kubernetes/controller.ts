@@ -73,10 +73,10 @@ export class PoolController {
   readonly #news: News
   readonly #resize: Resize
   readonly #memories = new Memories()
-  #busy: ReadonlySet<string> = new Set()
-  #hindrance: Hindrance | undefined
+  /** The last there were. */
+  #orders: Orders | undefined
   #trouble: Hindrance | undefined
-  #statuses: readonly PoolStatus[] = []
+  #statuses: readonly PoolStatus[] | undefined
 
   constructor(options: {
     readonly client: KubernetesClient
@@ -103,7 +103,12 @@ export class PoolController {
 
   /** What each pool does and why, as the last pass saw it. */
   status(): readonly PoolStatus[] {
-    return this.#statuses
+    return this.#statuses ?? []
+  }
+
+  /** False before it knows what is wanted, and what is there or why that cannot be seen. */
+  get isInformed(): boolean {
+    return this.#statuses !== undefined
   }
 
   /** Work changed: do not wait for the next pass. */
@@ -150,14 +155,13 @@ export class PoolController {
   /** One comparison of all with all. False: something is under way, look again soon. */
   async #pass(): Promise<boolean> {
     const orders = await this.#superior.orders()
-    this.#busy = orders.busy
-    this.#hindrance = orders.hindrance
+    this.#orders = orders
     // Told of before anything is seen, so that trouble has somebody to trouble.
     for (const pool of orders.pools) this.#memories.of(pool.id).pool = pool
     if (this.#cluster.trouble !== undefined) throw this.#cluster.trouble
     if (!this.#cluster.known) return false
     const states = orders.pools.map((pool) => this.#state(pool, orders))
-    const decisions = decideAll(states, orders.limits, this.#clock.nowMs())
+    const decisions = decideAll(states, orders.limits, this.#clock.monotonicMs())
     let settled = orders.hindrance === undefined
     for (const pool of orders.pools) {
       const decision = decisions.get(pool.id)
@@ -324,6 +328,9 @@ export class PoolController {
   }
 
   #report(): void {
+    if (this.#orders === undefined) return
+    if (!this.#cluster.known && this.#trouble === undefined) return
+    const { busy, hindrance } = this.#orders
     const given = { ...this.#circumstances(), quotas: this.#news.quotas }
     const deployments = this.#cluster.deployments.map((one) => this.#cluster.poolOf(one))
     const ids = new Set([...this.#memories.ids(), ...deployments])
@@ -331,10 +338,10 @@ export class PoolController {
       statusOf(id, this.#memories.of(id), {
         deployment: this.#cluster.deploymentOf(id),
         pods: this.#cluster.podsOf(id),
-        busy: this.#busy,
+        busy,
         given,
         trouble: this.#trouble,
-        hindrance: this.#hindrance,
+        hindrance,
       }),
     )
   }

@@ -10,8 +10,6 @@ export const POOL_LABEL = 'varve.dev/pool'
 export const PROJECT_LABEL = 'varve.dev/project'
 /** Names what the object was made from: equal digests, nothing to do. */
 export const DIGEST_ANNOTATION = 'varve.dev/digest'
-/** When the token in a Secret was made, RFC 3339. */
-export const TOKEN_MADE_ANNOTATION = 'varve.dev/token-made'
 /** Names of our own Secrets begin so; no pipeline may refer to one (model/spec-secrets.ts). */
 export const OWN_PREFIX = 'varve-'
 

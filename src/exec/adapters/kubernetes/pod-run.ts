@@ -4,14 +4,14 @@
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { VarveError } from '../../../base/errors.ts'
-import type { Exit, OutputLine, RunRequest } from '../../runner.ts'
+import type { Exit, RunRequest, TakeLine } from '../../runner.ts'
 import { KILL, MarkedLines, RUN, commandScript } from './pod-protocol.ts'
 import type { Reply } from './pod-protocol.ts'
 import { newNonce } from './runner-link.ts'
 import type { RunnerLink } from './runner-link.ts'
 
 /** How long a runner may need to end what it was told to end, or to begin. */
-export const PATIENCE_MS = 30_000
+const PATIENCE_MS = 30_000
 
 /** Names by 128 + number: how a shell reports a child's death. */
 const SIGNAL_NAMES = new Map(
@@ -19,9 +19,6 @@ const SIGNAL_NAMES = new Map(
 )
 
 const REFUSAL = /^(?:env: can't execute '.*'|\S+\/runner: exec: line \d+: \S+): (.*)$/
-
-/** May answer with a promise: then the code is held back until it is fulfilled. */
-export type TakeLine = (line: OutputLine) => void | Promise<void>
 
 export function away(why: string): VarveError {
   return new VarveError('UNAVAILABLE', `cannot run code: the runner in the pod: ${why}`)
@@ -62,7 +59,9 @@ export class PodRun {
     this.#link.listener = {
       reply: (reply) => this.#hear(reply),
       output: (stream, bytes) => this.#take(stream, bytes),
-      gone: () => this.#done.reject(away('it ended')),
+      // Whoever ended the container, the kernel for want of memory most of all, ended the code: a try of
+      // the datum, or code that takes too much would be run again for ever.
+      gone: () => this.#done.resolve({ code: null, signal: 'SIGKILL', timedOut: this.#timedOut }),
     }
     // Before anybody listened.
     if (this.#link.ended) throw away('it ended')

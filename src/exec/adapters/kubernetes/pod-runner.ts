@@ -3,16 +3,19 @@
 // Invariants:
 // - one command at a time; the next begins when the runner said that nobody is left of the last, and all
 //   of its output was read;
-// - when the runner goes away in the middle, or does not do what it must, that is nobody's code's fault:
-//   UNAVAILABLE, and whoever has the work tries again.
+// - when the container ends in the middle the code was killed with it; when the runner is not there, or
+//   does not do what it must, that is nobody's code's fault: UNAVAILABLE, and whoever has the work tries
+//   again.
 
 import { assert } from '../../../base/assert.ts'
 import { VarveError } from '../../../base/errors.ts'
-import type { CodeDigest, Exit, RunRequest, Runner } from '../../runner.ts'
+import type { CodeDigest, Exit, RunRequest, Runner, TakeLine } from '../../runner.ts'
 import { BYE } from './pod-protocol.ts'
-import { PATIENCE_MS, PodRun, away } from './pod-run.ts'
-import type { TakeLine } from './pod-run.ts'
+import { PodRun, away } from './pod-run.ts'
 import { RunnerLink } from './runner-link.ts'
+
+/** A container that fails again and again is started after waits that grow up to five minutes. */
+const RESTART_MS = 360_000
 
 export class PodRunner implements Runner {
   readonly mountsPfs = true
@@ -53,7 +56,7 @@ export class PodRunner implements Runner {
   }
 
   async #reconnect(signal: AbortSignal): Promise<void> {
-    const patience = AbortSignal.timeout(PATIENCE_MS)
+    const patience = AbortSignal.timeout(RESTART_MS)
     try {
       this.#link = await RunnerLink.open(this.#pipes, AbortSignal.any([signal, patience]))
     } catch (error) {

@@ -66,6 +66,11 @@ export class KubernetesPools implements Pools {
     this.#controller.ring()
   }
 
+  /** False: not even which pools there are is known yet, so `status` tells nothing. */
+  get isInformed(): boolean {
+    return this.#controller.isInformed
+  }
+
   status(): readonly PoolStatus[] {
     return [...this.#controller.status(), ...this.#unmade]
   }

@@ -54,7 +54,7 @@ export interface PodView {
   readonly createdMs: number
 }
 
-/** What a pool wanted at a time; kept for as long as the cool-down. */
+/** What a pool wanted at a time of a clock that never jumps; kept for as long as the cool-down. */
 export interface Peak {
   readonly atMs: number
   readonly wanted: number

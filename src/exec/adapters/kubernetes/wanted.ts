@@ -26,24 +26,39 @@ export interface WantedOptions {
   readonly digest: (text: string) => string
 }
 
+/** A pipeline may be named more than once, by each of its jobs: its caps hold for all of them together. */
 export function wantedOf(pipelines: readonly PipelineDemand[], options: WantedOptions): Wanted {
-  const pools = new Map<string, WantedPool & { readonly work: PipelineWork[] }>()
-  const unmade: PoolStatus[] = []
+  const pools = new Map<string, { pool: WantedPool; work: Map<string, PipelineWork> }>()
+  const unmade = new Map<string, PoolStatus>()
   for (const one of pipelines) {
     const { project, spec, queued, running } = one
+    const { name } = spec.pipeline
     try {
       const shape = shapeOf(project, spec, {
         digest: options.digest,
         defaults: podDefaultsOf(options.settings),
       })
-      const pool = pools.get(shape.name) ?? { ...poolFor(shape, options), work: [] }
-      pool.work.push({ pipeline: spec.pipeline.name, queued, running, caps: capsOf(spec) })
-      pools.set(shape.name, pool)
+      const { pool, work } = pools.get(shape.name) ?? {
+        pool: poolFor(shape, options),
+        work: new Map<string, PipelineWork>(),
+      }
+      const more = work.get(name) ?? { queued: 0, running: 0 }
+      work.set(name, {
+        pipeline: name,
+        queued: more.queued + queued,
+        running: more.running + running,
+        caps: capsOf(spec),
+      })
+      pools.set(shape.name, { pool, work })
     } catch (error) {
-      unmade.push(unmadeStatus(one, error, options))
+      const status = unmadeStatus(one, error, options)
+      if ((unmade.get(status.pool)?.wanted ?? 0) <= status.wanted) unmade.set(status.pool, status)
     }
   }
-  return { pools: [...pools.values()], unmade }
+  return {
+    pools: [...pools.values()].map(({ pool, work }) => ({ ...pool, work: [...work.values()] })),
+    unmade: [...unmade.values()],
+  }
 }
 
 function poolFor(shape: PoolShape, { settings, owner, digest }: WantedOptions): WantedPool {
