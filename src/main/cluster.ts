@@ -5,6 +5,7 @@
 import { systemClock as clock } from '../base/clock.ts'
 import { systemRandom as random } from '../base/random.ts'
 import { utf8 } from '../base/bytes.ts'
+import { VarveError } from '../base/errors.ts'
 import { TOPICS } from '../bus/bus.ts'
 import { TOPIC_SPECS } from '../bus/topics.ts'
 import type { TopicSpec } from '../bus/topics.ts'
@@ -232,7 +233,12 @@ async function openApi(
     pipelines: desk.pipelines,
     spouts: statuses.spouts,
     egresses: statuses.egresses,
-    ...(settings && { pools: statuses.pools, boundOf: boundsOf(settings) }),
+    ...(settings
+      ? { pools: statuses.pools, boundOf: boundsOf(settings), issueWorkerToken: refuseToken }
+      : {
+          pools: { all: () => [desk.elsewhere()], reported: true },
+          issueWorkerToken: workerTokenIssuer(forWorkers),
+        }),
     documents: streamDocuments(CONNECTORS),
     eventsOf: eventViews,
     clock,
@@ -240,10 +246,16 @@ async function openApi(
     token,
     maxUploadBytes,
     acceptWork: () => health.acceptWork(),
-    issueWorkerToken: workerTokenIssuer(forWorkers),
     extensions: [workerRoutes(workers), registryRoutes({ topic, version: VERSION })],
     ...consoleFolder(),
   })
+}
+
+function refuseToken(): never {
+  throw new VarveError(
+    'INVALID_OPTION',
+    'cannot make a token for workers: pools on Kubernetes do the work here, and have tokens of their own',
+  )
 }
 
 /** What follows the log and carries it on: planning, spouts, egress, public events. */

@@ -7,6 +7,7 @@ import { LoopPools } from '../exec/adapters/loops/pools.ts'
 import type { Pools } from '../exec/pools.ts'
 import type { Runner } from '../exec/runner.ts'
 import type { Scratch } from '../exec/scratch.ts'
+import type { PoolStatus } from '../model/pool-status.ts'
 import type { Abilities } from '../model/spec-abilities.ts'
 import { Board } from '../pipelines/board.ts'
 import { LogStore } from '../pipelines/logs.ts'
@@ -26,6 +27,11 @@ import type { Core, Ports } from './core.ts'
 const POOL = 'embedded'
 /** Believed to be, when none are here; it only decides how large chunks are. */
 const WORKERS_ELSEWHERE = 4
+
+const NO_WORKERS = {
+  reason: 'NoWorkers',
+  remedy: 'look whether any "varve work" runs, and start more',
+}
 
 /** One board that follows the log, whatever stands on it. */
 export interface Ground {
@@ -58,6 +64,8 @@ export interface Desk {
   readonly pipelines: Pipelines
   /** What workers ask. */
   readonly api: WorkDesk
+  /** Workers that somebody else keeps, as one pool. */
+  elsewhere(): PoolStatus
   /** Once the board has started. */
   start(signal: AbortSignal): void
   close(): Promise<void>
@@ -78,8 +86,27 @@ export function openDesk(
   return {
     pipelines,
     api: new WorkDesk({ queue, logs, versions }),
+    elsewhere: () => workersElsewhere(queue.count()),
     start: (signal) => queue.start(signal),
     close: () => pipelines.close(),
+  }
+}
+
+function workersElsewhere({ queued, running }: ReturnType<WorkQueue['count']>): PoolStatus {
+  const nobody = queued > 0 && running === 0
+  return {
+    pool: 'default',
+    project: '',
+    pipelines: [],
+    image: null,
+    state: running > 0 ? 'running' : queued > 0 ? 'waiting' : 'idle',
+    running,
+    replicas: running,
+    wanted: queued + running,
+    cause: nobody ? { ...NO_WORKERS, cause: `${queued} chunks of work wait, none is held` } : null,
+    change: null,
+    pods: [],
+    ends: [],
   }
 }
 

@@ -125,6 +125,17 @@ export class WorkQueue {
         this.#jobs.delete(key)
   }
 
+  /** Chunks that wait for a worker and chunks one holds, as far as is known here. */
+  count(): { readonly queued: number; readonly running: number } {
+    let queued = 0
+    let running = 0
+    for (const { job, ready, leased } of this.#jobs.values()) {
+      if (job.state === 'running') queued += ready.length
+      running += leased.size
+    }
+    return { queued, running }
+  }
+
   #jobOf(chunk: ChunkKey): JobWork | undefined {
     return this.#jobs.get(`${chunk.project}/${chunk.pipeline}=${chunk.job}`)
   }

@@ -54,3 +54,26 @@ test('a job whose plan cannot be read keeps nobody from the others', async () =>
   await expect(claim()).rejects.toThrow(AWAY)
   expect(await claim()).toMatchObject({ pipeline: jobs()[1]?.pipeline })
 })
+
+test('what waits and what is held is counted, until it is done', async () => {
+  const claim = await begin('a', 'b')
+  expect(world.queue.count()).toEqual({ queued: 2, running: 0 })
+  const one = (await claim()) as Claim
+  expect(world.queue.count()).toEqual({ queued: 1, running: 1 })
+  const two = (await claim()) as Claim
+  expect(world.queue.count()).toEqual({ queued: 0, running: 2 })
+  await world.desk.giveBack(one)
+  expect(world.queue.count()).toEqual({ queued: 1, running: 1 })
+  const output = world.desk.output(two)
+  const results = two.datums.map((datum) => ({
+    ...datum,
+    state: 'success' as const,
+    attempts: 1,
+    exit: null,
+    lastLines: [],
+    times: { layoutMs: 0, runMs: 0, uploadMs: 0 },
+    files: 0,
+  }))
+  expect(await world.desk.done(two, await output.finish(results))).toBe(true)
+  await expect.poll(() => world.queue.count()).toEqual({ queued: 1, running: 0 })
+})

@@ -61,6 +61,7 @@ export class World {
   readonly desk: WorkDesk
   readonly book: PoolBook
   readonly census: Census
+  readonly queue: WorkQueue
   readonly pools: LoopPools
   readonly scratch: Scratch
   readonly troubles: unknown[] = []
@@ -84,6 +85,7 @@ export class World {
     const { poolOf } = options
     const pools = poolOf && { book: this.book, poolOf }
     const queue = new WorkQueue({ board, versions, rows, tables, bus, clock, pools })
+    this.queue = queue
     const logs = new LogStore({ objects, tables, bus, clock, random })
     const incarnation = ids()
     const isGone = (owner: string): boolean =>
