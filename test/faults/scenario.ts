@@ -9,8 +9,6 @@ import {
   checkCommits,
   checkDecided,
   checkDelivery,
-  checkFeed,
-  checkJobs,
   checkLog,
   checkOrder,
   landed,
@@ -21,17 +19,10 @@ import type { Verdict } from './checker.ts'
 import { CommittingClient, FILES_REPO, askAgain } from './clients.ts'
 import type { Fault } from './faults.ts'
 import { strikeAll } from './faults.ts'
-import {
-  EGRESS_BATCH,
-  applyFeed,
-  countedRecords,
-  createTopics,
-  drained,
-  produce,
-  verify,
-} from './feed.ts'
+import { EGRESS_BATCH, applyFeed, createTopics, drained, produce, verify } from './feed.ts'
 import type { FeedOptions } from './feed.ts'
-import { commitsOf, jobsOf, readLogOf, recordsBelow, takeInventory } from './inventory.ts'
+import { readLogOf, takeInventory } from './inventory.ts'
+import { judgeFeed } from './judge.ts'
 import { Journal, readJournal } from './journal.ts'
 
 export interface ScenarioOptions {
@@ -128,7 +119,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   wrong.push(...struck.wrong)
   const found = await takeInventory(client, FILES_REPO, ops)
   wrong.push(...checkCommits(ops, found), ...checkOrder(lines, ops, found))
-  wrong.push(...(await judgeFeed(options)))
+  wrong.push(...(await judgeFeed(client, feed)))
   const log = await readLogOf(options.cassandra, cluster.name, 'default')
   wrong.push(...log.wrong, ...checkLog(log.rows, 'default'), ...checkDecided(ops, log.rows))
   const verdict = await verify(feed)
@@ -149,18 +140,4 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     drainedMs,
     ends: cluster.members.flatMap(({ ends }) => ends),
   }
-}
-
-async function judgeFeed({ cluster, feed }: ScenarioOptions): Promise<string[]> {
-  const { client } = cluster
-  const { files, records } = await recordsBelow(client, 'orders', 'master')
-  const commits = await commitsOf(client, 'orders')
-  const produced = { kind: 'produced', topic: feed.from, records: feed.records } as const
-  const wrong = checkFeed({ commits }, produced, records)
-  const jobs = [...(await jobsOf(client, 'passed')), ...(await jobsOf(client, 'counted'))]
-  wrong.push(...checkJobs(jobs, files))
-  const counted = await countedRecords(client)
-  if (counted !== feed.records)
-    wrong.push(`the pipeline counted ${counted} of ${feed.records} records`)
-  return wrong
 }
