@@ -85,8 +85,8 @@ export class PoolBook {
 
   /** Before the lease is taken: `token` is the one it will have. */
   async note(owner: string, chunk: ChunkKey, token: number): Promise<void> {
-    const host = hostOf(owner)
-    if (host === undefined || poolOfOwner(owner) === undefined) return
+    const host = podOf(owner)
+    if (host === undefined) return
     const { project, pipeline, job, n } = chunk
     const key = JSON.stringify({ project, pipeline, job, n })
     const row = { host, chunk: chunkKey(chunk), token, worker: owner, key }
@@ -101,8 +101,8 @@ export class PoolBook {
 
   /** The chunk is no longer held. Losing this costs whoever retires the host a look at the row. */
   async strike(chunk: ChunkKey, { owner, token }: Lease): Promise<void> {
-    const host = hostOf(owner)
-    if (host === undefined || poolOfOwner(owner) === undefined) return
+    const host = podOf(owner)
+    if (host === undefined) return
     const key = { host, chunk: chunkKey(chunk), token, worker: owner }
     await this.#tables.remove(HOLDINGS, key, 2)
   }
@@ -112,9 +112,9 @@ export class PoolBook {
    * for in a pod there is one. Nobody waits for their leases then.
    */
   async inherit(owner: string): Promise<readonly ChunkKey[]> {
-    const host = hostOf(owner)
+    const host = podOf(owner)
     const opened: ChunkKey[] = []
-    if (host === undefined || poolOfOwner(owner) === undefined) return opened
+    if (host === undefined) return opened
     for await (const { worker, token, key } of this.#tables.scan(HOLDINGS, { host })) {
       if (worker === owner) continue
       const chunk = JSON.parse(key ?? '') as ChunkKey
@@ -214,6 +214,11 @@ export class PoolBook {
       if (outcome.kind === 'applied') return row
     }
   }
+}
+
+/** The host of a worker that is of a pool; other workers are no concern of the book. */
+function podOf(owner: string): string | undefined {
+  return poolOfOwner(owner) === undefined ? undefined : hostOf(owner)
 }
 
 function retires(row: RowOf<typeof POOLS> | undefined, owner: string): boolean {
