@@ -32,6 +32,7 @@ const COMMIT = {
   id: CommitId,
   origin: oneOf(['user', 'auto', 'spout']),
   state: oneOf(COMMIT_STATES),
+  standing: Type.Boolean({ description: 'Its job runs without end: it is good as it runs' }),
   parent: nullable(CommitId),
   files: nullable(Type.Integer({ description: 'Files in all; null until it ended well' })),
   bytes: nullable(Type.Number()),

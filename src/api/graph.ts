@@ -34,6 +34,8 @@ export interface GraphNode {
     readonly running: number
     readonly wanted: number
   } | null
+  /** Of a pipeline that serves a port: where it answers. */
+  readonly address: string | null
   /** 0 … 1 while work runs. */
   readonly progress: number | null
   /** Commits in all (repo), jobs (pipeline), records (feed, egress): the number that moves. */

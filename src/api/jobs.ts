@@ -20,6 +20,7 @@ export const JobView = Type.Object({
   id: CommitId,
   commit: CommitRef,
   state: oneOf(['running', 'stopping', 'finished', 'failed', 'stopped']),
+  standing: Type.Boolean({ description: 'Its code does not end: it is good as it runs' }),
   planned: Type.Object({ run: Type.Integer(), reuse: Type.Integer(), total: Type.Integer() }),
   counts: nullable(
     Type.Object({

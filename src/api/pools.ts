@@ -5,6 +5,13 @@ import { AtMs, HindranceView, listOf, nullable, oneOf, PageQuery, pageOf } from 
 
 const POOL_STATES = ['idle', 'waiting', 'starting', 'running', 'partly', 'unknown'] as const
 
+const Address = nullable(
+  Type.String({
+    description:
+      'Where the code of a service answers, `name.namespace.svc:80`; null: it is of none, or not there yet',
+  }),
+)
+
 export const PoolView = Type.Object({
   pool: Type.String(),
   project: Type.String({ description: 'Empty: it works for all projects' }),
@@ -17,6 +24,7 @@ export const PoolView = Type.Object({
   replicas: Type.Integer({ description: 'Workers asked for' }),
   wanted: Type.Integer({ description: 'Workers the work would keep busy, caps not applied' }),
   cause: nullable(HindranceView),
+  address: Address,
   change: nullable(
     Type.String({ description: 'Why it was last made, changed or taken away, in words' }),
   ),
@@ -42,6 +50,7 @@ export const PipelinePool = Type.Object({
   replicas: Type.Integer(),
   wanted: Type.Integer(),
   cause: nullable(HindranceView),
+  address: Address,
 })
 export type PipelinePool = Static<typeof PipelinePool>
 

@@ -256,7 +256,7 @@ export const reportProgress = defineRoute({
   method: 'POST',
   path: '/worker/progress',
   permission: 'worker',
-  summary: 'Datums of the chunk done so far',
+  summary: 'Datums of the chunk done so far, or how often in a row code that stands ended',
   body: { json: Type.Object({ done: Count, failed: Count }) },
   answer: 'none',
 })

@@ -14,6 +14,8 @@ export interface Claim extends ChunkKey {
   readonly spec: PipelineSpec
   readonly inputs: readonly JobInput[]
   readonly datums: readonly PlannedDatum[]
+  /** Spouts reached over HTTP: where their code writes, and the token that opens that and no more. */
+  readonly writes?: { readonly token: string; readonly repo: string; readonly branch: string }
 }
 
 export interface InputFile {
@@ -60,7 +62,7 @@ export interface WorkerApi {
   output(claim: Claim): OutputWriter
   /** Keeps lines with the job; on return they may still be in memory, after `done` they are stored. */
   lines(claim: Claim, lines: readonly WorkerLine[]): Promise<void>
-  /** Datums of the chunk done so far; live only. */
+  /** Datums of the chunk done so far; live only. Code that stands: `failed` is its ends in a row. */
   progress(claim: Claim, done: number, failed: number): void
   /** The last act on a chunk. False: it was no longer this worker's, and nothing of it counts. */
   done(claim: Claim, result: TreeRef): Promise<boolean>

@@ -6,6 +6,8 @@ import { Ajv } from 'ajv'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
 import { VarveError } from '../base/errors.ts'
+import { SERVICE_TYPES } from '../model/spec-standing.ts'
+import type { ServiceSpec } from '../model/spec-standing.ts'
 
 const shape = <P extends Record<string, TSchema>>(properties: P, description: string) =>
   Type.Object(properties, { additionalProperties: false, description })
@@ -47,6 +49,7 @@ const Caps = shape(
   },
   'What may run at once; what would pass it waits and says so',
 )
+const ServiceType = Type.Unsafe<ServiceSpec['type']>(Type.String({ enum: [...SERVICE_TYPES] }))
 const Agent = shape(
   { requests: opt(texts('What it asks for')), limits: opt(texts('What it may use')) },
   'The container of ours in every worker pod',
@@ -134,6 +137,17 @@ export const PoolSettings = shape(
       ),
     ),
     agent: opt(Agent),
+    services: opt(
+      shape(
+        {
+          types: Type.Array(ServiceType, {
+            description:
+              'Kinds of Kubernetes Services that pipelines may have: `ClusterIP`, `NodePort`, `LoadBalancer`; default ClusterIP alone',
+          }),
+        },
+        'Pipelines that serve a port',
+      ),
+    ),
   },
   'How pools of workers are kept on Kubernetes',
 )

@@ -95,6 +95,14 @@ export function NodeView({ graph, node, address, go, nowMs }: NodeViewProps): Re
         </section>
       )}
       <dl>
+        {node.address !== null && (
+          <>
+            <dt>at</dt>
+            <dd>
+              <code>{node.address}</code>
+            </dd>
+          </>
+        )}
         {above.length > 0 && (
           <>
             <dt>from</dt>

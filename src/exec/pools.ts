@@ -14,7 +14,7 @@ export interface PipelineDemand {
 }
 
 export interface Demand {
-  /** Every pipeline that is there, with work or without. */
+  /** Every pipeline that is there, with work or without: first as it stands, then as its jobs have it. */
   readonly pipelines: readonly PipelineDemand[]
   /** Hosts (names of pods) that hold work, as far as is known; only `retire` is sure. */
   readonly busy: ReadonlySet<string>

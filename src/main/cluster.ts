@@ -23,6 +23,7 @@ import { Health } from '../server/health.ts'
 import { createHealthServer } from '../server/health-server.ts'
 import { registryRoutes } from '../server/registry.ts'
 import { createServer } from '../server/server.ts'
+import { SpoutTokens } from '../server/spout-token.ts'
 import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
 import { codeElsewhere } from './code-identity.ts'
@@ -218,6 +219,7 @@ async function openApi(
   const { token, maxUploadBytes, advertise, topicPrefix } = options
   const topic = TOPICS.events.replace(/^varve/, topicPrefix)
   const forWorkers = { secret: options.clusterSecret, clock, ids }
+  const spoutTokens = new SpoutTokens({ ...forWorkers, holds: (claim) => desk.api.holds(claim) })
   const isOpen =
     pools && ((pool: string, incarnation: string) => pools.book.isOpen(pool, incarnation))
   const workers = {
@@ -225,6 +227,7 @@ async function openApi(
     desk: desk.api,
     address: () => advertise,
     isOpen,
+    spoutTokens,
     maxUploadBytes,
   }
   return createServer({
@@ -244,6 +247,7 @@ async function openApi(
     clock,
     ids,
     token,
+    spoutTokens,
     maxUploadBytes,
     acceptWork: () => health.acceptWork(),
     extensions: [workerRoutes(workers), registryRoutes({ topic, version: VERSION })],

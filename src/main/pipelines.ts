@@ -104,6 +104,7 @@ function workersElsewhere({ queued, running }: ReturnType<WorkQueue['count']>): 
     replicas: running,
     wanted: queued + running,
     cause: nobody ? { ...NO_WORKERS, cause: `${queued} chunks of work wait, none is held` } : null,
+    address: null,
     change: null,
     pods: [],
     ends: [],

@@ -7,6 +7,7 @@ import { boundOf } from '../exec/adapters/kubernetes/bound.ts'
 import type { Bound } from '../exec/adapters/kubernetes/bound.ts'
 import { poolOf } from '../exec/adapters/kubernetes/pool-of.ts'
 import { KubernetesPools } from '../exec/adapters/kubernetes/pools.ts'
+import { serviceTypesOf } from '../exec/adapters/kubernetes/settings.ts'
 import type { Abilities } from '../model/spec-abilities.ts'
 import { DEFAULT_LABEL_KEYS } from '../model/spec-abilities.ts'
 import type { PoolStatus } from '../model/pool-status.ts'
@@ -29,7 +30,8 @@ export function digest(text: string): string {
 
 export function abilitiesOf(settings: PoolSettings): Abilities {
   const { root = false, labelKeys = DEFAULT_LABEL_KEYS, prices } = settings
-  return { runs: 'pods', root, labelKeys, prices: prices !== undefined }
+  const serviceTypes = serviceTypesOf(settings)
+  return { runs: 'pods', root, labelKeys, serviceTypes, prices: prices !== undefined }
 }
 
 /** The most a pipeline may come to. */

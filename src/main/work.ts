@@ -183,11 +183,12 @@ async function workWith(options: WorkOptions, place: Place, signal: AbortSignal)
     refusal ??= error
     refused.abort()
   }
+  const server = options.server.replace(/\/$/, '')
   // Never the name of a process before: beats and leases of that one are not ours.
   const incarnation = idSource(clock, random)()
   const agents = Array.from({ length: options.workers }, (_, index) => {
     const worker = workerName(hostname(), incarnation, index)
-    return new Agent({ api, ...place, clock, worker, trouble }).run(stopping)
+    return new Agent({ api, ...place, clock, worker, trouble, server }).run(stopping)
   })
   process.stderr.write(
     `${options.workers} workers of the pool "${options.pool}" for ${options.server}\n`,

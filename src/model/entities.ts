@@ -75,6 +75,8 @@ export interface TreeStats {
 export interface Commit extends CommitKey {
   readonly origin: CommitOrigin
   readonly state: CommitState
+  /** As of its job: it runs, and is good as it runs, until a newer one takes its place. */
+  readonly standing?: true
   /** The head it stands on. */
   readonly parent: Id | null
   /** Null until it ends with a result. */
@@ -147,6 +149,8 @@ export interface Job {
   /** Chunks of work in it: 0 … n−1. */
   readonly chunks: number
   readonly codeKey: string
+  /** Its code does not end by itself: it runs until a newer version takes its place or it is stopped. */
+  readonly standing?: true
   readonly planned: { readonly run: number; readonly reuse: number; readonly total: number }
   readonly counts: DatumCounts | null
   /** Datum id → record; output path → datum id. Set at the end, whatever the end was. */
@@ -204,4 +208,9 @@ export function commitKey(key: CommitKey): string {
 
 export function hasEnded(state: CommitState): boolean {
   return state !== 'open' && state !== 'queued' && state !== 'running'
+}
+
+/** Whether there is nothing more to wait for: it has ended, or runs without end. */
+export function hasArrived({ state, standing }: Pick<Commit, 'state' | 'standing'>): boolean {
+  return hasEnded(state) || (standing === true && state === 'running')
 }

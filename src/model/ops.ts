@@ -76,6 +76,7 @@ export type Op =
       readonly plan: TreeRef
       readonly chunks: number
       readonly codeKey: string
+      readonly standing?: true
       readonly planned: Job['planned']
     }
   | { readonly op: 'job.stop'; readonly commit: CommitKey }

@@ -42,6 +42,8 @@ export interface PoolStatus {
   /** Workers the work would keep busy, caps of project and cluster not applied. */
   readonly wanted: number
   readonly cause: Hindrance | null
+  /** Where the code of a service answers, `name.namespace.svc:80`; null: it is of none, or not there yet. */
+  readonly address: string | null
   /** Why it was last made, changed or taken away. */
   readonly change: string | null
   readonly pods: readonly PodStatus[]

@@ -23,6 +23,8 @@ export interface Pods {
   readonly root: boolean
   /** Keys users may set as labels and annotations: `team`, `example.com/owner`, `example.com/*`. */
   readonly labelKeys: readonly string[]
+  /** Kinds of services a pipeline may have: `ClusterIP`, `NodePort`, `LoadBalancer`. */
+  readonly serviceTypes: readonly string[]
   /** Whether there is a price table, so that cost per hour means something. */
   readonly prices: boolean
 }
@@ -57,7 +59,7 @@ export function refuseUnsupported(spec: PipelineSpec, abilities: Abilities, docu
   const [first] = unsupportedHere(spec, abilities)
   if (first)
     refuseSpec(
-      pointerIn(document, first.path),
+      pointerIn(document, pathIn(document, first.path)),
       `cannot use "${first.path.join('.')}": ${first.why}`,
     )
 }
@@ -78,6 +80,12 @@ const NEEDS_PODS = 'run it on a server with Kubernetes pools'
 
 function notOnMachine(spec: PipelineSpec, { user }: OwnMachine): Unsupported[] {
   const found: Unsupported[] = []
+  for (const field of ['spout', 'service'] as const)
+    if (spec[field])
+      found.push({
+        path: [field],
+        why: `code that does not end runs in pods only; ${NEEDS_PODS}`,
+      })
   for (const field of ['resourceLimits', 'resourceRequests'] as const)
     if (spec[field]?.gpu)
       found.push({
@@ -138,14 +146,34 @@ function notInPods(spec: PipelineSpec, pods: Pods): Unsupported[] {
     else if (ids?.gid === 0 && !pods.root)
       found.push({ path: ['transform', 'user'], why: "code may not be in root's group here" })
   }
-  for (const kind of ['labels', 'annotations'] as const)
-    for (const key of Object.keys(spec.metadata?.[kind] ?? {}))
+  const listed = pods.labelKeys.join(', ') || 'none'
+  for (const [path, map] of keysOf(spec))
+    for (const key of Object.keys(map ?? {}))
       if (!pods.labelKeys.some((allowed) => allows(allowed, key)))
         found.push({
-          path: ['metadata', kind, key],
-          why: `the operator does not list it; leave it out, or ask for it (listed: ${pods.labelKeys.join(', ') || 'none'})`,
+          path: [...path, key],
+          why: `the operator does not list it; leave it out, or ask for it (listed: ${listed})`,
         })
+  const type = spec.service?.type
+  if (type !== undefined && !pods.serviceTypes.includes(type))
+    found.push({
+      path: ['service', 'type'],
+      why: `the operator does not allow "${type}" (allowed: ${pods.serviceTypes.join(', ') || 'none'})`,
+    })
   return [...found, ...pastBudget(spec, pods)]
+}
+
+type Keys = Readonly<Record<string, string>> | undefined
+
+function keysOf({
+  metadata,
+  service,
+}: PipelineSpec): readonly (readonly [readonly string[], Keys])[] {
+  return [
+    [['metadata', 'labels'], metadata?.labels],
+    [['metadata', 'annotations'], metadata?.annotations],
+    [['service', 'annotations'], service?.annotations],
+  ]
 }
 
 /** A budget that not even one worker fits into would wait for ever. */
@@ -174,6 +202,11 @@ function pastBudget({ budget, ...spec }: PipelineSpec, pods: Pods): Unsupported[
 
 function allows(allowed: string, key: string): boolean {
   return allowed.endsWith('/*') ? key.startsWith(allowed.slice(0, -1)) : allowed === key
+}
+
+/** What a spout serves may be written inside of it. */
+function pathIn(document: Plain, path: readonly string[]): readonly string[] {
+  return path[0] === 'service' && !('service' in document) ? ['spout', ...path] : path
 }
 
 /** The pointer of a field in a document whose keys may be written either way. */

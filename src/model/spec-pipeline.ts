@@ -10,6 +10,8 @@ import { parseMetadata, parseScheduling, parseTolerations } from './spec-placeme
 import type { MetadataSpec, SchedulingSpec, TolerationSpec } from './spec-placement.ts'
 import { parseBudget, parseResourcePair } from './spec-resources.ts'
 import type { BudgetSpec, ResourceSpec } from './spec-resources.ts'
+import { isStanding, parseStanding, standingFields } from './spec-standing.ts'
+import type { Standing } from './spec-standing.ts'
 import { parseTransform } from './spec-transform.ts'
 import type { TransformSpec } from './spec-transform.ts'
 
@@ -24,11 +26,12 @@ export interface PfsInput {
   readonly emptyFiles?: boolean
 }
 
-export interface PipelineSpec {
+export interface PipelineSpec extends Standing {
   readonly pipeline: { readonly project?: string; readonly name: string }
   readonly description?: string
   readonly transform: TransformSpec
-  readonly input: { readonly pfs: PfsInput }
+  /** Absent exactly where there is `spout`. */
+  readonly input?: { readonly pfs: PfsInput }
   /** The most workers at once; fewer, down to none, follow from the work there is. */
   readonly parallelismSpec?: { readonly constant: number }
   /** Said by people who come from elsewhere: workers follow the work either way. */
@@ -61,8 +64,6 @@ const SIDECAR = 'what runs beside the code is sized by the operator'
 const MAX_WORKERS = 10_000
 const NOT_YET: Readonly<Record<string, string>> = {
   tfJob: 'run the training program as transform.cmd',
-  service: 'a pipeline that serves a port is not built',
-  spout: 'write a document of its own with "spout:" first',
   s3Out: 'write files to /pfs/out',
   cron: 'a cron input is not built',
   sidecarResourceRequests: SIDECAR,
@@ -117,20 +118,41 @@ function project(fields: Fields): string | undefined {
   return name(fields, 'project', 'project')
 }
 
-function parsePfs(fields: Fields): PfsInput {
+function parseInput(fields: Fields, standing: Standing): PipelineSpec['input'] {
+  const input = fields.object('input', 'the input')
+  if (standing.spout) {
+    if (input) fields.refuse('input', 'a spout reads nothing; leave out "input", or "spout"')
+    return undefined
+  }
+  if (!input) return fields.missing('input', 'say which repo it reads')
+  const pfs = input.object('pfs', 'the pfs input')
+  input.end(INPUT_NOT_YET)
+  if (!pfs) return input.missing('pfs')
+  return { pfs: parsePfs(pfs, isStanding(standing)) }
+}
+
+function parseGlob(fields: Fields, isService: boolean): string {
+  if (isService && !fields.has('glob')) return (void fields.raw('glob'), '/')
+  const given = fields.requiredString('glob')
+  const glob = given.startsWith('/') ? given : `/${given}`
+  if (isService && glob !== '/')
+    fields.refuse('glob', 'a service has all of its input at once; leave it out, or write "/"')
+  return glob
+}
+
+function parsePfs(fields: Fields, isService: boolean): PfsInput {
   const repo = name(fields, 'repo', 'repo')
   const input = fields.has('name') ? name(fields, 'name', 'input') : (void fields.raw('name'), repo)
   if (input === 'out')
     fields.refuse(fields.has('name') ? 'name' : 'repo', '"out" is the output; give it a "name"')
   const branch = fields.string('branch') ?? DEFAULT_BRANCH
   if (!isName(branch)) fields.refuse('branch', `"${branch}" is not the name of a branch`)
-  const given = fields.requiredString('glob')
   const parsed = compact<PfsInput>({
     project: project(fields),
     repo,
     branch,
     name: input,
-    glob: given.startsWith('/') ? given : `/${given}`,
+    glob: parseGlob(fields, isService),
     emptyFiles: fields.bool('emptyFiles') || undefined,
   })
   for (const off of ['lazy', 's3', 'outerJoin'] as const)
@@ -196,11 +218,7 @@ export function parsePipelineDocument(value: unknown): PipelineSpec {
 
   const transform = fields.object('transform', 'the transform')
   if (!transform) return fields.missing('transform', 'say what to run')
-  const input = fields.object('input', 'the input')
-  if (!input) return fields.missing('input', 'say which repo it reads')
-  const pfs = input.object('pfs', 'the pfs input')
-  input.end(INPUT_NOT_YET)
-  if (!pfs) return input.missing('pfs')
+  const standing = parseStanding(fields)
 
   const parallelism = fields.object('parallelismSpec', 'the parallelism')
   const constant = parallelism?.int('constant', 0) || undefined
@@ -218,7 +236,8 @@ export function parsePipelineDocument(value: unknown): PipelineSpec {
     pipeline: owner,
     description: fields.string('description'),
     transform: parseTransform(transform),
-    input: { pfs: parsePfs(pfs) },
+    ...standing,
+    input: parseInput(fields, standing),
     parallelismSpec: constant === undefined ? undefined : { constant },
     autoscaling: fields.bool('autoscaling') || undefined,
     ...parseResourcePair(fields),
@@ -241,6 +260,7 @@ export function parsePipelineDocument(value: unknown): PipelineSpec {
   })
   if (fields.raw('s3Out') !== false && fields.has('s3Out'))
     refuseSpec(fields.at('s3Out'), `cannot use "s3Out": not supported yet: ${NOT_YET['s3Out']}`)
+  const forced = isStanding(standing) ? standingFields(fields, transform, spec) : {}
   fields.end(NOT_YET)
-  return spec
+  return { ...spec, ...forced }
 }

@@ -32,7 +32,11 @@ const MAX_ANNOTATION_CHARS = 4096
 function parseMap(
   fields: Fields,
   field: string,
-  options: { readonly reserved: boolean; readonly value: (value: string) => string | undefined },
+  options: {
+    /** The owner of a key that is not for users, if it is none. */
+    readonly keptFor?: (key: string) => string | undefined
+    readonly value: (value: string) => string | undefined
+  },
 ): Readonly<Record<string, string>> | undefined {
   const given = fields.map(field)
   if (given === undefined) return undefined
@@ -46,7 +50,7 @@ function parseMap(
         pointer,
         `cannot use ${brief(key)} in "${field}": letters, digits, "-", "_" and "." only, at most 63, with a domain and "/" before it or not`,
       )
-    const owner = options.reserved ? reservedPrefix(key) : undefined
+    const owner = options.keptFor?.(key)
     if (owner !== undefined)
       refuseSpec(pointer, `cannot use "${key}" in "${field}": names under "${owner}" are kept`)
     const trouble = options.value(value)
@@ -71,20 +75,34 @@ function annotationTrouble(value: string): string | undefined {
 /** @throws VarveError INVALID_SPEC */
 export function parseMetadata(fields: Fields): MetadataSpec | undefined {
   const metadata = compact<MetadataSpec>({
-    labels: parseMap(fields, 'labels', { reserved: true, value: labelValueTrouble }),
-    annotations: parseMap(fields, 'annotations', { reserved: true, value: annotationTrouble }),
+    labels: parseMap(fields, 'labels', { keptFor: reservedPrefix, value: labelValueTrouble }),
+    annotations: parseMap(fields, 'annotations', {
+      keptFor: reservedPrefix,
+      value: annotationTrouble,
+    }),
   })
   fields.end()
   return Object.keys(metadata).length === 0 ? undefined : metadata
 }
 
+/**
+ * Makers of load balancers are told what to make by keys of the cluster, so those are the operator's to
+ * list; only ours are kept. @throws VarveError INVALID_SPEC
+ */
+export function parseServiceAnnotations(
+  fields: Fields,
+): Readonly<Record<string, string>> | undefined {
+  const keptFor = (key: string): string | undefined => {
+    const owner = reservedPrefix(key)
+    return owner === 'varve.dev' ? owner : undefined
+  }
+  return parseMap(fields, 'annotations', { keptFor, value: annotationTrouble })
+}
+
 /** @throws VarveError INVALID_SPEC */
 export function parseScheduling(fields: Fields): SchedulingSpec | undefined {
   // Nodes carry the cluster's own labels (zone, machine type): choosing by them is what they are for.
-  const nodeSelector = parseMap(fields, 'nodeSelector', {
-    reserved: false,
-    value: labelValueTrouble,
-  })
+  const nodeSelector = parseMap(fields, 'nodeSelector', { value: labelValueTrouble })
   const role = Object.keys(nodeSelector ?? {}).find((key) =>
     key.startsWith('node-role.kubernetes.io/'),
   )

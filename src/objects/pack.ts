@@ -42,6 +42,8 @@ export interface PackGuests {
   readonly compute: Compute | undefined
   /** Packs not yet durable, so that their writer can read what it wrote. */
   readonly open: Map<string, () => Uint8Array>
+  /** Is told of each pack that has become durable. Its bytes lie in a larger buffer: who keeps them copies them. */
+  readonly written?: (pack: string, bytes: Uint8Array) => void
 }
 
 interface Pending {
@@ -227,7 +229,10 @@ export class PackWriter {
       .then(
         () => {
           this.#sealed.splice(0, objects.length)
-          for (const { key } of objects) this.#guests.open.delete(key.slice(-32))
+          for (const { key, bytes } of objects) {
+            this.#guests.open.delete(key.slice(-32))
+            this.#guests.written?.(key.slice(-32), bytes)
+          }
         },
         (error: unknown) => this.#fail(error),
       )

@@ -24,8 +24,13 @@ import { packKey, PackWriter } from './pack.ts'
 /** Neighbouring frames are fetched together up to this much. */
 const READ_BYTES = 4 * 1024 * 1024
 const RECENT_CHUNKS = 64 * 1024
+/**
+ * What lies this near the beginning of its pack is fetched with all that lies before it, and kept: of a
+ * small pack the root is read first and lies last, so that what is read next has come with it.
+ */
+const HEAD_BYTES = 32 * 1024
 
-type Cached = DirNode | Item[] | Frame
+type Cached = DirNode | Item[] | Frame | Uint8Array
 
 export class PackStore {
   readonly ids: Ids
@@ -63,6 +68,9 @@ export class PackStore {
       random: this.#random,
       compute: this.#compute,
       open: this.#open,
+      written: (pack, bytes) => {
+        if (bytes.length <= HEAD_BYTES) this.#keepHead(pack, bytes.slice())
+      },
     })
   }
 
@@ -94,13 +102,19 @@ export class PackStore {
   /** One chunk, verified; the caller may keep and change it. @throws CORRUPT */
   async chunk(item: Item): Promise<Uint8Array> {
     const place = placeOf(item)
-    const key = `${place.pack}.${place.offset}`
-    const cached = this.#cache.get(key) as Frame | undefined
-    const frame = cached ?? (await this.#frame(await this.#bytes(place, place.length)))
-    const shared = frame.chunks.length > 1
-    if (shared && !cached) this.#cache.set(key, frame, frame.raw.length + frame.chunks.length * 64)
-    const bytes = this.#verified(frame, item)
-    return shared ? new Uint8Array(bytes) : bytes
+    const key = frameKey(place.pack, place.offset)
+    try {
+      const cached = this.#cache.get(key) as Frame | undefined
+      const frame = cached ?? (await this.#frameAt(place))
+      const shared = frame.chunks.length > 1
+      if (shared && !cached)
+        this.#cache.set(key, frame, frame.raw.length + frame.chunks.length * 64)
+      const bytes = this.#verified(frame, item)
+      return shared ? new Uint8Array(bytes) : bytes
+    } catch (error) {
+      this.#forget(item)
+      throw error
+    }
   }
 
   /** Chunks in order, verified; neighbours are fetched together and the next group ahead. */
@@ -135,10 +149,16 @@ export class PackStore {
     const running = this.#loading.get(id)
     if (running) return running
     const loading = load()
-      .then(([value, weight]) => {
-        this.#cache.set(id, value, weight)
-        return value
-      })
+      .then(
+        ([value, weight]) => {
+          this.#cache.set(id, value, weight)
+          return value
+        },
+        (error: unknown) => {
+          this.#forget(item)
+          throw error
+        },
+      )
       .finally(() => this.#loading.delete(id))
     this.#loading.set(id, loading)
     return loading
@@ -146,7 +166,7 @@ export class PackStore {
 
   async #node(item: Item): Promise<Uint8Array> {
     const place = placeOf(item)
-    const frame = await this.#frame(await this.#bytes(place, place.length))
+    const frame = await this.#frameAt(place)
     const stored = chunkIn(frame, item.src, item.at)
     if (!stored || !sameId(this.ids.ofNode(canonicalPart(stored)), 0, item.src, item.at))
       throw corrupt('the bytes do not match the id', `node ${item.id} in pack ${place.pack}`)
@@ -161,6 +181,31 @@ export class PackStore {
         `chunk ${item.id} in pack ${placeOf(item).pack}`,
       )
     return bytes
+  }
+
+  /** Alone, or out of the head of its pack. */
+  async #frameAt(place: Place): Promise<Frame> {
+    const { pack, offset, length } = place
+    const end = offset + length
+    if (end > HEAD_BYTES || this.#open.has(pack))
+      return this.#frame(await this.#bytes(place, length))
+    const kept = this.#cache.get(pack) as Uint8Array | undefined
+    const head =
+      kept && kept.length >= end ? kept : await this.#bytes({ pack, offset: 0, length: end }, end)
+    if (head !== kept) this.#keepHead(pack, head)
+    // A copy, which the caller of a chunk may keep and change.
+    return this.#frame(head.slice(offset, end))
+  }
+
+  /** What was wrong, perhaps only on its way here, is read again the next time. */
+  #forget(item: Item): void {
+    const { pack, offset } = placeOf(item)
+    this.#cache.delete(pack)
+    this.#cache.delete(frameKey(pack, offset))
+  }
+
+  #keepHead(pack: string, head: Uint8Array): void {
+    this.#cache.set(pack, head, head.length)
   }
 
   #frame(bytes: Uint8Array): Promise<Frame> {
@@ -206,6 +251,10 @@ function groupNeighbours(items: readonly Item[]): Group[] {
     last = place
   }
   return groups
+}
+
+function frameKey(pack: string, offset: number): string {
+  return `${pack}.${offset}`
 }
 
 function placeOf(item: Item): Place {

@@ -2,7 +2,7 @@
 // output branch, and the jobs that run. Held in memory; loaded from the projections, then followed.
 
 import type { Clock } from '../base/clock.ts'
-import type { Commit, Job, Pipeline } from '../model/entities.ts'
+import type { BranchKey, Commit, Job, Pipeline } from '../model/entities.ts'
 import { branchKey, commitKey, hasEnded } from '../model/entities.ts'
 import type { Fact } from '../model/ops.ts'
 import { SYSTEM_PROJECT } from '../model/name.ts'
@@ -162,4 +162,13 @@ export function jobEnded(job: Job): boolean {
 /** The commit at the front of a pipeline's queue. */
 export function frontOf(board: ProjectBoard, pipeline: Pipeline): Commit | undefined {
   return board.queues.get(branchKey(pipeline.output))?.values().next().value
+}
+
+/** The commit whose turn it is behind a front that runs without end. */
+export function successorOf(board: ProjectBoard, branch: BranchKey): Commit | undefined {
+  for (const commit of board.queues.get(branchKey(branch))?.values() ?? []) {
+    if (commit.state === 'running' && !commit.standing) break
+    if (commit.state === 'queued' && !commit.cause) return commit
+  }
+  return undefined
 }

@@ -20,7 +20,9 @@ import type { WorkRows } from './work.ts'
 interface Counted {
   readonly project: string
   job: Job
+  /** Undefined while its plan cannot be read: then it counts as no work, and is said once. */
   spec: PipelineSpec | undefined
+  isTold: boolean
   /** By chunk: its owner, or that it is over; absent: it waits. */
   readonly chunks: Map<number, string | typeof OVER>
   /** When the last read of all its rows began. */
@@ -79,7 +81,7 @@ export class Census {
     await bell.close()
   }
 
-  /** @throws what reading rows and plans throws: then nobody knows how much work there is */
+  /** @throws what reading rows throws: then nobody knows how much work there is */
   async demand(): Promise<Demand> {
     const pipelines: PipelineDemand[] = []
     const busy = new Set<string>()
@@ -113,11 +115,24 @@ export class Census {
   async #counted(key: string, project: string, job: Job): Promise<Counted> {
     const known = this.#jobs.get(key)
     if (known) known.job = job
-    const counted = known ?? { project, job, spec: undefined, chunks: new Map(), readMs: -Infinity }
+    const none = { spec: undefined, isTold: false, chunks: new Map(), readMs: -Infinity }
+    const counted = known ?? { project, job, ...none }
     this.#jobs.set(key, counted)
-    counted.spec ??= (await readMeta(this.#versions.objects, job.plan)).spec
+    counted.spec ??= await this.#plannedSpec(counted)
     if (counted.readMs === -Infinity) await this.#look(counted)
     return counted
+  }
+
+  async #plannedSpec(counted: Counted): Promise<PipelineSpec | undefined> {
+    const { job, isTold } = counted
+    try {
+      return (await readMeta(this.#versions.objects, job.plan)).spec
+    } catch (error) {
+      // One lost plan must not keep all other work from having workers.
+      if (!isTold) trouble(`read the plan of job "${jobKey(job)}"`, error)
+      counted.isTold = true
+      return undefined
+    }
   }
 
   async #look(counted: Counted): Promise<void> {

@@ -2,7 +2,8 @@ import { VarveError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Bus, Subscription } from '../bus/bus.ts'
-import type { Commit, CommitKey, Pipeline } from '../model/entities.ts'
+import type { JobInput } from '../model/datum.ts'
+import type { BranchKey, Commit, CommitKey, Pipeline } from '../model/entities.ts'
 import { branchKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Op, PipelinePut } from '../model/ops.ts'
@@ -12,6 +13,7 @@ import type { Abilities } from '../model/spec-abilities.ts'
 import { parsePipelineDocument } from '../model/spec-pipeline.ts'
 import type { PipelineSpec } from '../model/spec-pipeline.ts'
 import { refuseSpec } from '../model/spec-fields.ts'
+import { RUNS_BRANCH, isStanding, standingWords } from '../model/spec-standing.ts'
 import type { Request, Versions } from '../versions/versions.ts'
 import type { Board } from './board.ts'
 import { frontOf } from './board.ts'
@@ -92,18 +94,21 @@ export class PipelineService implements Pipelines {
   ): Promise<Pipeline> {
     const spec = this.#readSpec(project, document)
     const { name } = spec.pipeline
-    const { repo, branch } = spec.input.pfs
     const { egress, ...own } = spec
     const pipeline: PipelinePut = {
       name,
-      inputs: [{ repo, branch }],
-      outputBranch: spec.outputBranch,
+      inputs: inputsOf(spec),
+      outputBranch: jobsBranch(spec),
       backlog: spec.backlog,
       spec: { ...own },
     }
+    await this.#refuseReaders(project, spec)
     const before = await this.#versions.pipeline(project, name)
     if (before && !egress && (await this.#stands(project, before, own))) return before
     const ops: Op[] = [{ op: 'pipeline.put', pipeline }]
+    // There before its code writes to it, so that it can be read and watched.
+    if (spec.spout)
+      ops.push({ op: 'branch.put', branch: { repo: name, branch: spec.outputBranch } })
     if (egress) {
       const from = `${name}@${spec.outputBranch}`
       const document = { egress: { name }, from, ...egress }
@@ -121,6 +126,31 @@ export class PipelineService implements Pipelines {
     throw new VarveError('NOT_FOUND_PIPELINE', `cannot find the pipeline "${name}": it was deleted`)
   }
 
+  /**
+   * What is made from runs that do not end would wait for ever.
+   * @throws VarveError INVALID_SPEC
+   */
+  async #refuseReaders(project: string, spec: PipelineSpec): Promise<void> {
+    const { name } = spec.pipeline
+    for (const input of inputsOf(spec)) {
+      const above = (await this.#versions.branch(project, input))?.pipeline
+      const filling = above && (await this.#versions.pipeline(project, above))
+      if (filling && isStanding(filling.spec))
+        refuseSpec(
+          '/input/pfs',
+          `cannot read "${branchKey(input)}": the runs of "${above}" do not end, and put nothing out`,
+        )
+    }
+    if (!isStanding(spec)) return
+    const own = branchKey({ repo: name, branch: jobsBranch(spec) })
+    for await (const each of this.#versions.pipelines(project))
+      if (each.name !== name && each.inputs.some((input) => branchKey(input) === own))
+        refuseSpec(
+          '/pipeline/name',
+          `cannot put "${name}": "${each.name}" reads "${own}", and its runs would not end`,
+        )
+  }
+
   /** Whether putting this would change nothing: same words, same code, and the last job did not fail. */
   async #stands(project: string, before: Pipeline, spec: PipelineSpec): Promise<boolean> {
     if (JSON.stringify(before.spec) !== JSON.stringify(spec)) return false
@@ -135,28 +165,32 @@ export class PipelineService implements Pipelines {
   async plan(project: string, document: Readonly<Record<string, unknown>>): Promise<PipelinePlan> {
     const spec = this.#readSpec(project, document)
     const idle = withoutEffectHere(spec, this.#abilities)
-    const { pfs } = spec.input
-    const branch = await this.#versions.branch(project, pfs)
-    if (!branch?.head?.root) {
-      const warning = `there is nothing to run yet: "${branchKey(pfs)}" has no finished commit`
-      return { total: 0, run: 0, reuse: 0, warnings: [warning, ...idle] }
-    }
+    await this.#refuseReaders(project, spec)
     const { name } = spec.pipeline
+    const inputs: JobInput[] = []
+    for (const pfs of spec.input ? [spec.input.pfs] : []) {
+      const branch = await this.#versions.branch(project, pfs)
+      if (!branch?.head?.root) {
+        const warning = `there is nothing to run yet: "${branchKey(pfs)}" has no finished commit`
+        return { total: 0, run: 0, reuse: 0, warnings: [warning, ...idle] }
+      }
+      inputs.push(jobInput(project, pfs, branch.head.id, branch.head.root))
+    }
     const stands = await this.#versions.pipeline(project, name)
     const pipeline = {
       name,
       version: (stands?.version ?? 0) + 1,
       spec: { ...spec },
-      output: { repo: name, branch: spec.outputBranch },
+      output: { repo: name, branch: jobsBranch(spec) },
     }
-    const inputs = [jobInput(project, pfs, branch.head.id, branch.head.root)]
     const draft = await this.#planner.draft(
       await planRequest(this.#versions, project, pipeline, inputs),
     )
     const { total, run, reuse, codeChanged, error } = draft.meta
     const warnings: string[] = []
     if (error !== null) warnings.push(error)
-    else if (total === 0) warnings.push(`the glob "${pfs.glob}" matches nothing`)
+    else if (total === 0 && spec.input)
+      warnings.push(`the glob "${spec.input.pfs.glob}" matches nothing`)
     if (codeChanged > 0) warnings.push(`${codeChanged} datums run again because the code changed`)
     if (spec.transform.image !== undefined && this.#abilities.runs === 'process')
       warnings.push(`the image "${spec.transform.image}" is not used: code runs on this machine`)
@@ -171,6 +205,7 @@ export class PipelineService implements Pipelines {
     if (known.state === 'stopped') return `waiting: "${pipeline}" is stopped`
     if (front.state === 'running') {
       const progress = this.progress(project, pipeline)
+      if (front.standing) return `running: ${standingWords(progress)}`
       return progress && `running: ${progress.done} of ${progress.toRun} datums done`
     }
     const open = await this.#openInput(project, front)
@@ -295,16 +330,25 @@ export class PipelineService implements Pipelines {
   }
 }
 
+function inputsOf(spec: PipelineSpec): readonly BranchKey[] {
+  return spec.input ? [{ repo: spec.input.pfs.repo, branch: spec.input.pfs.branch }] : []
+}
+
+/** The branch its jobs fill; the code of a spout writes to another. */
+function jobsBranch(spec: PipelineSpec): string {
+  return spec.spout ? RUNS_BRANCH : spec.outputBranch
+}
+
 /** @throws VarveError INVALID_SPEC with details {pointer, field, nearest} */
 function readSpecOf(project: string, document: Readonly<Record<string, unknown>>): PipelineSpec {
   const spec = parsePipelineDocument(document)
-  const { pfs } = spec.input
+  const pfs = spec.input?.pfs
   if (spec.pipeline.project !== undefined && spec.pipeline.project !== project)
     refuseSpec(
       '/pipeline/project',
       `cannot put the pipeline into "${project}": it says project "${spec.pipeline.project}"`,
     )
-  if (pfs.project !== undefined && pfs.project !== project)
+  if (pfs?.project !== undefined && pfs.project !== project)
     refuseSpec(
       '/input/pfs/project',
       `cannot read from project "${pfs.project}": not supported yet: inputs of another project`,

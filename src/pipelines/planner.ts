@@ -6,12 +6,15 @@
 // tree of the same code key (it holds the successes of failed and stopped jobs), and, only to say
 // why something runs, the tree of the job before.
 
+import { must } from '../base/assert.ts'
 import { isVarveError } from '../base/errors.ts'
 import type { Runner } from '../exec/runner.ts'
 import type { DatumPiece, DatumRecord, JobInput, PlannedDatum, RunReason } from '../model/datum.ts'
 import type { Job } from '../model/entities.ts'
 import type { Path } from '../model/path.ts'
+import { ROOT } from '../model/path.ts'
 import type { PipelineSpec } from '../model/spec-pipeline.ts'
+import { isStanding } from '../model/spec-standing.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { sameTree } from '../model/tree-ref.ts'
 import type { Objects, TreeEntry } from '../objects/objects.ts'
@@ -139,6 +142,7 @@ class Planning {
 
   async collect(): Promise<void> {
     const base = this.#base
+    if (isStanding(this.#request.spec)) return this.#collectAll()
     // One pfs input is one list of pieces; combining several inputs would happen here.
     for (const [i, input] of this.#request.inputs.entries())
       if (base) await this.#collectChanges(base.job, base.meta.inputs[i] as JobInput, input)
@@ -147,6 +151,17 @@ class Planning {
           this.#total++
           await this.#consider([pieceOf(input, entry)])
         }
+  }
+
+  /** Code without end has one datum of all there is, also where there is nothing. */
+  async #collectAll(): Promise<void> {
+    const pieces: DatumPiece[] = []
+    for (const input of this.#request.inputs) {
+      const root = await this.#objects.stat(input.root, ROOT)
+      pieces.push(pieceOf(input, must(root, 'root of an input')))
+    }
+    this.#total = 1
+    await this.#consider(pieces)
   }
 
   async #collectChanges(job: Job, old: JobInput, input: JobInput): Promise<void> {

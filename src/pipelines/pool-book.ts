@@ -1,12 +1,14 @@
 // Which hosts of a pool may be given work, and which of them hold some. A host that is to go away must
 // not be given a chunk by some server after it was found to hold none; so, with rows alone:
 //
-//   whoever gives     notes "host, chunk" → takes the lease → reads the pool: retired? then gives back
+//   whoever gives     notes "host, chunk", takes the lease; with both → reads the pool: retired? then
+//                     gives back
 //   whoever retires   writes "retired" to the pool → reads the notes → looks at the row of each
 //
-// Either the first reads "retired", or it noted before the second reads. Notes may be left over, never
-// missing: only the row says whether the chunk is still held. Who retires strikes no note whose lease may
-// be on its way: the host may be let in again before it comes.
+// Either the first reads "retired", or its note and its lease stood before the second reads. Notes may be
+// left over, and missing only of a lease that nobody works under yet: only the row says whether the chunk
+// is still held. Who retires strikes no note whose lease may be on its way: the host may be let in again
+// before it comes.
 //
 // A pool also has an incarnation, which its tokens carry. A pool that was forgotten has none: what its
 // tokens open is nothing, also when a pool of the same name is made again.
@@ -83,7 +85,7 @@ export class PoolBook {
     return pool === undefined || !retires(await this.#lately(pool), owner)
   }
 
-  /** Before the lease is taken: `token` is the one it will have. */
+  /** Before `mayKeep` is asked; beside the lease, or before it: `token` is the one it will have. */
   async note(owner: string, chunk: ChunkKey, token: number): Promise<void> {
     const host = podOf(owner)
     if (host === undefined) return
@@ -93,7 +95,7 @@ export class PoolBook {
     await this.#tables.put(HOLDINGS, [row], 1)
   }
 
-  /** After the lease was taken. False: the host was retired; the lease must be given back. */
+  /** After lease and note. False: the host was retired; the lease must be given back. */
   async mayKeep(owner: string): Promise<boolean> {
     const pool = poolOfOwner(owner)
     return pool === undefined || !retires(await this.#read(pool), owner)

@@ -19,7 +19,7 @@ import { readChunk, readMeta } from './plan.ts'
 import type { PlanMeta } from './plan.ts'
 import type { PoolBook } from './pool-book.ts'
 import { trouble } from './trouble.ts'
-import { BEATS } from './work.ts'
+import { BEATS, leaseToken } from './work.ts'
 import type { Lease, WorkRows } from './work.ts'
 
 /** A chunk in a worker's hands. */
@@ -38,8 +38,8 @@ interface JobWork {
   meta: Promise<PlanMeta> | undefined
   /** Believed ready, the next last. */
   readonly ready: number[]
-  /** Tokens of rows that were claimed before. */
-  readonly tokens: Map<number, number>
+  /** Tokens of rows, as far as is known; undefined: there is none. */
+  readonly tokens: Map<number, number | undefined>
   /** Who holds what, as far as this server knows. */
   readonly leased: Map<number, string>
 }
@@ -48,6 +48,8 @@ const RESCAN_MS = 5_000
 /** A worker that is to go away asks so often whether it may stay after all. */
 const RETIRED_MS = 2_000
 const MAX_GREETED = 10_000
+/** The token of a row of which nothing is known: as the scheduler makes it. */
+const MADE = 0
 
 /** Where each pipeline has workers of its own. */
 export interface PoolKeeping {
@@ -116,7 +118,10 @@ export class WorkQueue {
       }
       const ready = Array.from({ length: job.chunks }, (_, i) => job.chunks - 1 - i)
       const { project } = board
-      const maps = { tokens: new Map<number, number>(), leased: new Map<number, string>() }
+      const maps = {
+        tokens: new Map<number, number | undefined>(),
+        leased: new Map<number, string>(),
+      }
       this.#jobs.set(key, { project, job, meta: undefined, ready, ...maps })
       if (job.chunks > 0) this.#ring()
     }
@@ -218,11 +223,12 @@ export class WorkQueue {
           work.ready.push(n)
           break
         }
-        const lease = await this.#lease(work, chunk, worker)
-        if (!lease) continue
+        const taken = await this.#lease(work, chunk, worker)
+        if (!taken) continue
+        const { lease, noted } = taken
         try {
           const [mayKeep, datums] = await Promise.all([
-            this.#pools?.book.mayKeep(worker) ?? true,
+            noted.then(() => this.#pools?.book.mayKeep(worker) ?? true),
             readChunk(this.#versions.objects, work.job.plan, n),
           ])
           if (mayKeep) {
@@ -296,14 +302,23 @@ export class WorkQueue {
     return spec.parallelismSpec?.constant
   }
 
-  /** Undefined: it is not to be had; the belief about it is mended. */
-  async #lease(work: JobWork, chunk: ChunkKey, worker: string): Promise<Lease | undefined> {
+  /**
+   * The lease, and its note, which is on its way: whether it may be kept is asked when that stands.
+   * Undefined: it is not to be had; the belief about it is mended.
+   */
+  async #lease(
+    work: JobWork,
+    chunk: ChunkKey,
+    worker: string,
+  ): Promise<{ readonly lease: Lease; readonly noted: Promise<void> } | undefined> {
     for (;;) {
-      const token = work.tokens.get(chunk.n) ?? 0
-      await this.#pools?.book.note(worker, chunk, token + 1)
+      const token = work.tokens.has(chunk.n) ? work.tokens.get(chunk.n) : MADE
+      const noted = this.#pools?.book.note(worker, chunk, leaseToken(token)) ?? Promise.resolve()
+      // A note of a lease that was not to be had may be lost.
+      noted.catch(() => {})
       const answer = await this.#rows.claim(chunk, worker, token)
-      if (answer === undefined) await this.#rows.make(chunk)
-      else if (!('state' in answer)) return answer as Lease
+      if (answer === undefined) work.tokens.set(chunk.n, undefined)
+      else if (!('state' in answer)) return { lease: answer as Lease, noted }
       else if (answer.state === 'ready') work.tokens.set(chunk.n, answer.token ?? 0)
       else {
         if (answer.state === 'leased') work.leased.set(chunk.n, answer.owner ?? '')

@@ -9,13 +9,14 @@ import type { Bus } from '../bus/bus.ts'
 import type { ChunkKey } from '../model/datum.ts'
 import { chunkKey } from '../model/datum.ts'
 import type { Cause, Job } from '../model/entities.ts'
+import { branchKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import { durationMs } from '../model/spec-fields.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { Versions } from '../versions/versions.ts'
 import type { Board, ProjectBoard } from './board.ts'
-import { jobKey } from './board.ts'
+import { jobKey, successorOf } from './board.ts'
 import { hearRings, ring } from './bell.ts'
 import { mergeJob } from './merge.ts'
 import type { MergedJob } from './merge.ts'
@@ -117,9 +118,15 @@ export class Recorder {
       this.#jobs.set(key, watched)
       if (news) this.#work(watched, 'scan', () => this.#scan(watched))
     }
-    for (const [key, { project, job }] of this.#jobs)
-      if (project === board.project && !(ours && board.jobs.has(jobKey(job))))
-        this.#jobs.delete(key)
+    for (const [key, watched] of this.#jobs) {
+      const { project, job } = watched
+      if (project !== board.project || (ours && board.jobs.has(jobKey(job)))) continue
+      this.#jobs.delete(key)
+      // Ended with the pipeline that filled its branch: nobody may go on holding a chunk of it.
+      const output = board.pipelines.get(job.pipeline)?.output
+      if (ours && (!output || branchKey(output) !== branchKey(job.commit)))
+        this.#work(watched, 'close chunks', () => this.#closeRows(watched))
+    }
   }
 
   #work(watched: Watched, doing: string, work: () => Promise<void>): void {
@@ -184,11 +191,18 @@ export class Recorder {
   /** Whatever is not done will not be; nothing done is lost. */
   async #stop(watched: Watched): Promise<void> {
     await this.#closeRows(watched)
-    await this.#end(watched, {
-      code: 'STOPPED',
-      text: `it was stopped with ${watched.done.size} of ${watched.job.chunks} chunks done`,
-      commit: null,
-    })
+    const text = watched.job.standing
+      ? this.#whyOver(watched)
+      : `it was stopped with ${watched.done.size} of ${watched.job.chunks} chunks done`
+    await this.#end(watched, { code: 'STOPPED', text, commit: null })
+  }
+
+  /** Why a run without end is over. */
+  #whyOver({ project, job }: Watched): string {
+    const board = this.#board.project(project)
+    const next = board && successorOf(board, job.commit)
+    const isRunning = board?.pipelines.get(job.pipeline)?.state === 'running'
+    return next && isRunning ? `a newer version took its place: ${next.id}` : 'it was stopped'
   }
 
   async #closeRows(watched: Watched): Promise<void> {

@@ -1,6 +1,7 @@
 // Follows the log: when the commit at the front of an output's queue has finished inputs, plans it and
-// proposes its job. Any number of schedulers may do so at once; the first plan that is recorded is the
-// one that everybody carries out. A share of the projects saves the others the work.
+// proposes its job; a job that runs without end is stopped when the commit behind it could run. Any
+// number of schedulers may do so at once; the first plan that is recorded is the one that everybody
+// carries out. A share of the projects saves the others the work.
 
 import type { Clock } from '../base/clock.ts'
 import { Semaphore, forEachLimit } from '../base/async.ts'
@@ -9,11 +10,12 @@ import type { JobInput } from '../model/datum.ts'
 import type { Branch, Commit, Job, Pipeline } from '../model/entities.ts'
 import { commitKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
-import type { PipelineSpec } from '../model/spec-pipeline.ts'
+import type { PfsInput, PipelineSpec } from '../model/spec-pipeline.ts'
+import { isStanding } from '../model/spec-standing.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { Versions } from '../versions/versions.ts'
 import type { Board, ProjectBoard } from './board.ts'
-import { frontOf, jobKey } from './board.ts'
+import { frontOf, jobKey, successorOf } from './board.ts'
 import { ALL_PROJECTS } from './share.ts'
 import type { Share } from './share.ts'
 import { writePlan } from './plan.ts'
@@ -33,8 +35,9 @@ export class Scheduler {
   readonly #clock: Clock
   readonly #ids: () => Id
   readonly #share: Share
-  readonly #planning = new Set<string>()
-  /** Commits about which an entry came while they were planned: looked at once more. */
+  /** Commits that are planned, or whose run is ended, right now. */
+  readonly #doing = new Set<string>()
+  /** Those about which an entry came meanwhile: looked at once more. */
   readonly #missed = new Set<string>()
   readonly #made = new Set<string>()
   readonly #gate = new Semaphore(PLANS_AT_ONCE)
@@ -76,8 +79,9 @@ export class Scheduler {
     if (!this.#share.has(board.project)) return
     for (const pipeline of board.pipelines.values()) {
       const front = frontOf(board, pipeline)
-      if (pipeline.state === 'running' && front?.state === 'queued' && !front.cause)
-        this.#begin(board, pipeline, front)
+      if (pipeline.state !== 'running' || !front) continue
+      if (front.state === 'queued' && !front.cause) this.#begin(board, pipeline, front)
+      if (front.state === 'running' && front.standing) this.#replace(board, front)
     }
     for (const job of board.jobs.values()) this.#carryOut(board, job)
     for (const key of this.#made) {
@@ -87,27 +91,56 @@ export class Scheduler {
   }
 
   #begin(board: ProjectBoard, pipeline: Pipeline, commit: Commit): void {
-    const key = `${board.project}/${commitKey(commit)}`
+    const name = commitKey(commit)
+    this.#once(board, name, `plan the job of "${name}"`, () =>
+      this.#plan(board.project, pipeline, commit),
+    )
+  }
+
+  /** One at a time for each commit; after a failure, or news on the way, its board is looked at again. */
+  #once(board: ProjectBoard, commit: string, what: string, act: () => Promise<void>): void {
+    const key = `${board.project}/${commit}`
     if (this.#signal?.aborted) return
-    if (this.#planning.has(key)) {
+    if (this.#doing.has(key)) {
       this.#missed.add(key)
       return
     }
-    this.#planning.add(key)
+    this.#doing.add(key)
     void this.#gate
-      .with(() => this.#plan(board.project, pipeline, commit))
+      .with(act)
       .then(
-        () => this.#planning.delete(key),
+        () => this.#doing.delete(key),
         async (error: unknown) => {
-          trouble(`plan the job of "${commitKey(commit)}"`, error)
+          trouble(what, error)
           await this.#clock.sleep(AGAIN_MS, this.#signal)
-          this.#planning.delete(key)
+          this.#doing.delete(key)
           this.#missed.add(key)
         },
       )
       .then(() => {
         if (this.#missed.delete(key)) this.#look(board)
       })
+  }
+
+  /** Ends a run without end for a newer commit; one whose inputs are not good yet ends nothing. */
+  #replace(board: ProjectBoard, front: Commit): void {
+    const next = successorOf(board, front)
+    const job = board.jobs.get(jobKey({ pipeline: front.repo, commit: front }))
+    if (!next || job?.state !== 'running') return
+    const { project } = board
+    const name = commitKey(front)
+    this.#once(board, name, `end the run of "${name}"`, async () => {
+      for (const input of next.provenance)
+        if ((await this.#versions.commit(project, input))?.state !== 'finished') return
+      const request = { id: this.#ids(), principal: 'varve:scheduler' }
+      const { repo, branch, id } = front
+      await this.#versions
+        .propose(project, [{ op: 'job.stop', commit: { repo, branch, id } }], request)
+        .catch((error: unknown) => {
+          // It has ended meanwhile.
+          if (!isVarveError(error, 'NOT_FOUND_JOB')) throw error
+        })
+    })
   }
 
   async #plan(project: string, pipeline: Pipeline, commit: Commit): Promise<void> {
@@ -130,6 +163,7 @@ export class Scheduler {
             chunks,
             codeKey,
             planned: { run, reuse, total },
+            ...(isStanding(pipeline.spec) && { standing: true }),
           },
         ],
         { id: this.#ids(), principal: 'varve:scheduler' },
@@ -166,7 +200,9 @@ export async function jobInputs(
   pipeline: Pick<Pipeline, 'spec'>,
   commit: Pick<Commit, 'provenance'>,
 ): Promise<JobInput[] | undefined> {
-  const { pfs } = (pipeline.spec as unknown as PipelineSpec).input
+  const { input: read } = pipeline.spec as unknown as PipelineSpec
+  if (!read) return []
+  const { pfs } = read
   const from = commit.provenance.find(
     (each) => each.repo === pfs.repo && each.branch === pfs.branch,
   )
@@ -175,12 +211,7 @@ export async function jobInputs(
   return [jobInput(project, pfs, input.id, input.root)]
 }
 
-export function jobInput(
-  project: string,
-  pfs: PipelineSpec['input']['pfs'],
-  commit: Id,
-  root: TreeRef,
-): JobInput {
+export function jobInput(project: string, pfs: PfsInput, commit: Id, root: TreeRef): JobInput {
   const { name, repo, branch, glob } = pfs
   return { name, project, repo, branch, commit, root, glob, emptyFiles: pfs.emptyFiles === true }
 }

@@ -1,12 +1,14 @@
 // Rows of work: one partition for each chunk of a job.
 //
+//   no row → leased(owner, 1)                            the first claim makes the row
+//   no row → ready(0)                                    or it is made before; both only if there is none
 //   ready(token) → leased(owner, token + 1) → done(result)
 //                         └→ ready(token)       when its owner was not seen for a while, or gave it back
-//   ready | leased → closed                     the job was stopped
+//   no row | ready | leased → closed            the job was stopped
 //
 // The row is the result: what is done stays done, and only the lease that stands can make it so. A
-// token rises at each claim, so each condition holds at most once. Rows are made from the recorded
-// plan, insert-if-absent, by anyone.
+// token rises at each claim, so each condition holds at most once: also that there is no row, for rows
+// never go. Rows are made from the recorded plan, insert-if-absent, by anyone.
 
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
@@ -78,16 +80,18 @@ export class WorkRows {
   }
 
   /**
-   * Takes a chunk that is believed ready with this token. The lease, or the row as it stands
-   * (undefined: there is none).
+   * Takes a chunk that is believed ready with this token; undefined: of which nobody made a row yet.
+   * The lease, or the row as it stands (undefined: there is none).
    */
-  async claim(key: ChunkKey, owner: string, token: number): Promise<Lease | WorkRow | undefined> {
-    const refused = await this.#write(
-      key,
-      { state: 'ready', token },
-      { state: 'leased', owner, token: token + 1 },
-    )
-    return refused === null ? { owner, token: token + 1 } : refused
+  async claim(
+    key: ChunkKey,
+    owner: string,
+    token: number | undefined,
+  ): Promise<Lease | WorkRow | undefined> {
+    const lease = { owner, token: leaseToken(token) }
+    const is = token === undefined ? 'absent' : { state: 'ready', token }
+    const refused = await this.#write(key, is, { state: 'leased', ...lease })
+    return refused === null ? lease : refused
   }
 
   /** Whether the result counts. Asking again after a yes is a yes. */
@@ -143,6 +147,11 @@ export class WorkRows {
     )
     return outcome.kind === 'applied' ? null : outcome.current
   }
+}
+
+/** The token of the lease that a claim with this belief takes. */
+export function leaseToken(believed: number | undefined): number {
+  return (believed ?? 0) + 1
 }
 
 function partition(key: ChunkKey): PartitionOf<typeof WORK> {

@@ -32,11 +32,12 @@ export function poolOf(
   const found = those.find((one) => one.wanted > 0) ?? those[0]
   if (found) {
     const { pool, state, running, replicas, wanted, cause } = found
-    return { pool, state, running, replicas, wanted, cause }
+    const address = those.find((one) => one.address !== null)?.address ?? null
+    return { pool, state, running, replicas, wanted, cause, address }
   }
   if (board.reported) return null
   const none = { running: 0, replicas: 0, wanted: 0 }
-  return { pool: null, state: 'unknown', ...none, cause: NOT_REPORTED }
+  return { pool: null, state: 'unknown', ...none, cause: NOT_REPORTED, address: null }
 }
 
 /** Why nobody runs what a job still has to run. */

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Permission, Route } from '../api/route.ts'
+import type { Route } from '../api/route.ts'
 import { fullPath } from '../api/route.ts'
 import { ROUTES } from '../api/routes.ts'
 import { toVarveError, VarveError } from '../base/errors.ts'
@@ -11,13 +11,14 @@ import { isId, parseId } from '../model/id.ts'
 import type { Id } from '../model/id.ts'
 import type { Request } from '../versions/versions.ts'
 import type { Call, Handlers, Push, Sent } from './call.ts'
+import type { Guest } from './guard.ts'
 import { sendBytes, sendEvents, sendLines, sendProblem } from './respond.ts'
 import type { Check } from './validate.ts'
 import { bodyCheck, queryCheck } from './validate.ts'
 
 export interface Doorway {
   /** Who is asking. @throws VarveError UNAUTHENTICATED, FORBIDDEN */
-  readonly admit: (request: FastifyRequest, permission: Permission) => string
+  readonly admit: (request: FastifyRequest, route: Route) => Guest | Promise<Guest>
   readonly ids: () => Id
   /** Aborted when the server stops. */
   readonly closing: AbortSignal
@@ -49,10 +50,11 @@ export function registerRoute(
     url: fullPath(route),
     handler: async (request, reply) => {
       try {
-        const principal = door.admit(request, route.permission)
+        const guest = await door.admit(request, route)
         const query = checkQuery(withoutToken(request.query))
-        const body = await readBody(request, route, checkBody, door.maxUploadBytes)
-        const call = makeCall(request, reply, route, door, { principal, query, body })
+        const limits = { maxUploadBytes: door.maxUploadBytes, stays: guest.stays }
+        const body = await readBody(request, route, checkBody, limits)
+        const call = makeCall(request, reply, route, door, { guest, query, body })
         return await send(reply, route, handler(call))
       } finally {
         if (!request.raw.readableEnded) drain(request.raw)
@@ -89,13 +91,14 @@ async function readBody(
   request: FastifyRequest,
   route: Route,
   check: Check | undefined,
-  maxUploadBytes: number,
+  { maxUploadBytes, stays }: { readonly maxUploadBytes: number; readonly stays: Guest['stays'] },
 ): Promise<unknown> {
   if (route.body === 'none') return undefined
-  if (route.body === 'bytes' || route.body === 'tar') return limited(request.raw, maxUploadBytes)
+  if (route.body === 'bytes' || route.body === 'tar')
+    return limited(request.raw, maxUploadBytes, stays)
   const limit = route.body === 'text' ? MAX_TEXT_BYTES : MAX_JSON_BYTES
   const parts: Uint8Array[] = []
-  for await (const part of limited(request.raw, limit)) parts.push(part)
+  for await (const part of limited(request.raw, limit, stays)) parts.push(part)
   const text = Buffer.concat(parts).toString('utf8')
   if (!check) return text
   let value: unknown
@@ -107,8 +110,15 @@ async function readBody(
   return check(value)
 }
 
-/** The chunks, up to a size. @throws VarveError TOO_LARGE, UNAVAILABLE when the sender goes away */
-async function* limited(source: Readable, maxBytes: number): AsyncGenerator<Uint8Array> {
+/**
+ * The chunks, up to a size, while whoever sends them may stay.
+ * @throws VarveError TOO_LARGE, UNAVAILABLE when the sender goes away
+ */
+async function* limited(
+  source: Readable,
+  maxBytes: number,
+  stays: Guest['stays'],
+): AsyncGenerator<Uint8Array> {
   let size = 0
   try {
     // Whoever stops reading early leaves the stream alive: the answer goes out on its connection.
@@ -118,8 +128,10 @@ async function* limited(source: Readable, maxBytes: number): AsyncGenerator<Uint
       size += chunk.length
       if (size > maxBytes)
         throw new VarveError('TOO_LARGE', `cannot take over ${maxBytes} bytes in one request`)
+      await stays?.()
       yield chunk
     }
+    await stays?.()
   } catch (error) {
     if ((error as { code?: string }).code === 'ECONNRESET')
       throw new VarveError('UNAVAILABLE', 'cannot read the body: the sender went away', {
@@ -134,20 +146,22 @@ function makeCall(
   reply: FastifyReply,
   route: Route,
   door: Doorway,
-  given: { readonly principal: string; readonly query: unknown; readonly body: unknown },
+  given: { readonly guest: Guest; readonly query: unknown; readonly body: unknown },
 ): Call<Route> {
   const gone = new AbortController()
   let answered = false
   reply.raw.once('finish', () => (answered = true))
   reply.raw.once('close', () => gone.abort())
+  // While it was asked who that is.
+  if (request.socket.destroyed) gone.abort()
   const parts: string[] = [route.method, request.url.replace(/([?&])token=[^&]*&?/, '$1')]
   if (typeof route.body === 'object' || route.body === 'text')
     parts.push(JSON.stringify(given.body))
   return {
-    params: request.params as Call<Route>['params'],
+    params: (given.guest.params ?? request.params) as Call<Route>['params'],
     query: given.query as Call<Route>['query'],
     body: given.body as Call<Route>['body'],
-    request: requestOf(request, given.principal, door.ids, parts),
+    request: requestOf(request, given.guest.principal, door.ids, parts),
     sign: (part) => parts.push(part),
     signal: AbortSignal.any([gone.signal, door.closing]),
     answered: () => answered,

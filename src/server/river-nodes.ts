@@ -8,6 +8,7 @@ import type { Cause, Commit, Egress, Job, Spout } from '../model/entities.ts'
 import { commitKey, hasEnded } from '../model/entities.ts'
 import { isTrouble, waitingState } from '../model/hindrance.ts'
 import type { Hindrance } from '../model/pool-status.ts'
+import { standingWords } from '../model/spec-standing.ts'
 import type { JobProgress } from '../pipelines/service.ts'
 import type { SpoutStatus } from '../spouts/status.ts'
 import { jobHindrance } from './hindrances.ts'
@@ -98,6 +99,7 @@ function repoNode({ repo, commits, count }: RepoRow): GraphNode {
     line: size,
     cause: causeOf(newest?.cause ?? null),
     pods: null,
+    address: null,
     progress: null,
     count,
     countUnit: 'commits',
@@ -141,8 +143,9 @@ function pipelineNode({ pipeline, jobs, count }: PipelineRow, live: LiveWords): 
       pool && (pool.wanted > 0 || pool.running > 0)
         ? { pool: pool.pool, running: pool.running, wanted: pool.wanted }
         : null,
+    address: pool?.address ?? null,
     progress:
-      job && !job.endedAtMs
+      job && !job.endedAtMs && !job.standing
         ? progress && progress.toRun > 0
           ? progress.done / progress.toRun
           : 0
@@ -173,12 +176,13 @@ function poolCause(job: Job | undefined, pool: PipelinePool | null): GraphNode['
 }
 
 function jobLine(job: Job, progress: JobProgress | undefined): string {
+  if (job.standing && job.endedAtMs === null) return standingWords(progress)
   if (job.endedAtMs === null) {
     const { run, reuse } = job.planned
     const done = progress ? `${progress.done} of ${progress.toRun} run` : `${run} to run`
     return `${done}${progress?.failed ? ` · ${progress.failed} failed` : ''} · ${reuse} reused`
   }
-  if (!job.counts) return job.cause?.text ?? job.state
+  if (!job.counts || job.standing) return job.cause?.text ?? job.state
   const { ran, reused, failed, recovered, codeChanged } = job.counts
   const parts = [codeChanged > 0 ? `${ran} run (${codeChanged} by new code)` : `${ran} run`]
   if (failed > 0) parts.push(`${failed} failed`)
@@ -205,6 +209,7 @@ function feedNode(
       : 'not running here',
     cause: cause ? { text: cause, remedy: feedRemedy(spout) } : null,
     pods: null,
+    address: null,
     progress: null,
     // Positions are the source's own words: what can be counted is what it became.
     count: repo?.count ?? 0,
@@ -236,6 +241,7 @@ function egressNode(egress: Egress, status: EgressStatus | undefined): GraphNode
         }
       : null,
     pods: null,
+    address: null,
     progress: null,
     count: egress.deliveredRecords,
     countUnit: 'records',

@@ -5,7 +5,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import type { Handlers } from './call.ts'
 import type { Context, Services } from './context.ts'
-import { admit } from './guard.ts'
+import { admitGuest } from './guard.ts'
 import { applyHandlers } from './handlers/apply.ts'
 import { commitHandlers } from './handlers/commits.ts'
 import { eventHandlers } from './handlers/events.ts'
@@ -23,11 +23,14 @@ import { servePages } from './pages.ts'
 import { errorHandler, registerRoutes } from './register.ts'
 import { Rivers } from './river.ts'
 import { watchDoor } from './shedding.ts'
+import type { SpoutTokens } from './spout-token.ts'
 import { Tails } from './tail.ts'
 
 export interface ServerOptions extends Services {
   /** What a caller must show; see guard.ts. */
   readonly token: string
+  /** Lets code of spouts in; absent: there is no door for it. */
+  readonly spoutTokens?: SpoutTokens
   /** Folder of the built page; without it "/" answers NOT_FOUND_ROUTE. */
   readonly consoleFolder?: string
   /** Further routes beside the declared ones: what workers speak. They admit callers themselves. */
@@ -98,7 +101,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ...workerTokenHandlers(context),
   }
   registerRoutes(app, handlers, {
-    admit: (request, permission) => admit(request, permission, options.token),
+    admit: (request, route) => admitGuest(request, route, options),
     ids: options.ids,
     closing: closing.signal,
     maxUploadBytes: options.maxUploadBytes ?? TIB,

@@ -50,6 +50,7 @@ export async function commitView(versions: Versions, row: Commit): Promise<Commi
     ...keyView(row),
     origin: row.origin,
     state: row.state,
+    standing: row.standing === true,
     parent: row.parent,
     files: row.stats?.files ?? null,
     bytes: row.stats?.bytes ?? null,
@@ -85,6 +86,7 @@ export function jobView(
     id: row.commit.id,
     commit: keyView(row.commit),
     state: row.state,
+    standing: row.standing === true,
     planned: row.planned,
     counts: row.counts,
     progress:

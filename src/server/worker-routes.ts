@@ -14,8 +14,11 @@ import { isVarveError, VarveError } from '../base/errors.ts'
 import type { WorkerToken } from '../api/worker-tokens.ts'
 import type { Id } from '../model/id.ts'
 import { parseFilePath, parsePath } from '../model/path.ts'
+import { isStanding } from '../model/spec-standing.ts'
 import type { Call, Handler } from './call.ts'
+import { bearerOf } from './guard.ts'
 import { registerRoute } from './register.ts'
+import type { SpoutTokens } from './spout-token.ts'
 import { bodyCheck } from './validate.ts'
 import { Claims, onceABatch, refuseUnnamed, ticketOf } from './worker-claims.ts'
 import type { AnyCall, ClaimDesk, Held } from './worker-claims.ts'
@@ -41,6 +44,8 @@ export interface WorkerRoutesOptions {
   readonly address?: () => string | undefined
   /** Whether tokens of this pool still open anything; default: all do until they run out. */
   readonly isOpen?: ((pool: string, incarnation: string) => Promise<boolean>) | undefined
+  /** Makes what the code of spouts writes with; absent: such code gets nothing. */
+  readonly spoutTokens?: SpoutTokens
   /** Largest file of an output, in bytes; default 1 TiB. */
   readonly maxUploadBytes?: number
 }
@@ -66,8 +71,9 @@ export function workerRoutes(options: WorkerRoutesOptions): (app: FastifyInstanc
       done()
     })
     const door = {
-      admit: (request: FastifyRequest) =>
-        principalOf(verifyWorkerToken(tokenKey, bearerOf(request), clock.nowMs())),
+      admit: (request: FastifyRequest) => ({
+        principal: principalOf(verifyWorkerToken(tokenKey, tokenOf(request), clock.nowMs())),
+      }),
       ids,
       closing: closing.signal,
       maxUploadBytes: options.maxUploadBytes ?? 2 ** 40,
@@ -99,9 +105,9 @@ export function workerTokenIssuer(options: {
   }
 }
 
-function bearerOf(request: FastifyRequest): string {
-  const [scheme, given] = (request.headers.authorization ?? '').split(' ', 2)
-  if (scheme?.toLowerCase() === 'bearer' && given) return given
+function tokenOf(request: FastifyRequest): string {
+  const given = bearerOf(request)
+  if (given !== undefined) return given
   throw new VarveError('UNAUTHENTICATED', 'cannot let the worker in: no token was sent')
 }
 
@@ -116,7 +122,7 @@ function ownerOf(worker: string, by: string): string {
 }
 
 function takingHandlers(
-  { desk, address, isOpen }: WorkerRoutesOptions,
+  { desk, address, isOpen, spoutTokens }: WorkerRoutesOptions,
   claims: Claims,
 ): Pick<WorkerHandlers, 'POST /worker/claim' | 'POST /worker/beat'> {
   return {
@@ -146,7 +152,8 @@ function takingHandlers(
         if (!answered()) giveBack()
       }
       signal.addEventListener('abort', left, { once: true })
-      const told: Claim = { ...claim, worker: body.worker }
+      const writes = spoutTokens?.writesOf(claim)
+      const told: Claim = { ...claim, worker: body.worker, ...(writes && { writes }) }
       return { claim: told, ticket, api: address?.() ?? null }
     },
     async 'POST /worker/beat'({ body, request }) {
@@ -312,7 +319,9 @@ function endingHandlers(
     async 'POST /worker/progress'(call) {
       const { claim } = await claims.prove(ticketOf(call), call.request.principal)
       const done = Math.min(call.body.done, claim.datums.length)
-      desk.progress(claim, done, Math.min(call.body.failed, done))
+      const { failed } = call.body
+      // Of code that stands nothing is ever done: this is how often in a row it ended.
+      desk.progress(claim, done, isStanding(claim.spec) ? failed : Math.min(failed, done))
     },
     async 'POST /worker/done'(call) {
       const { tree, receipt } = call.body

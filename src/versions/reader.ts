@@ -15,6 +15,7 @@ import type {
 import type { Id } from '../model/id.ts'
 import { idTimeMs } from '../model/id.ts'
 import type { Clock } from '../base/clock.ts'
+import type { KeyOf, RowOf, TableSpec } from '../tables/schema.ts'
 import type { Tables } from '../tables/tables.ts'
 import {
   BRANCHES,
@@ -41,6 +42,11 @@ export interface ReaderOptions {
   readonly watermark: (project: string) => Promise<{ readonly seq: number; readonly view: number }>
 }
 
+interface At {
+  readonly project: string
+  readonly view: number
+}
+
 interface Page {
   readonly limit?: number
   readonly beforeSeq?: number
@@ -49,11 +55,15 @@ interface Page {
 /** How long `commitsNamed` waits for the projections to reach a seq the lane already knows. */
 const REACH_MS = 5_000
 const REACH_STEP_MS = 5
+/** Projects whose view is remembered. */
+const REMEMBERED = 1_000
 
 export class Reader {
   readonly #tables: Tables
   readonly #clock: Clock
   readonly #watermark: ReaderOptions['watermark']
+  /** By project: the view that was the current one when it was asked last. */
+  readonly #views = new Map<string, number>()
 
   constructor(options: ReaderOptions) {
     this.#tables = options.tables
@@ -61,12 +71,37 @@ export class Reader {
     this.#watermark = options.watermark
   }
 
-  async #at(project: string): Promise<{ readonly project: string; readonly view: number }> {
-    return { project, view: (await this.#watermark(project)).view }
+  async #at(project: string): Promise<At> {
+    const { view } = await this.#watermark(project)
+    if (this.#views.size >= REMEMBERED) this.#views.clear()
+    this.#views.set(project, view)
+    return { project, view }
+  }
+
+  /**
+   * What `read` finds in the current view. It reads the one that was the current one last, while the
+   * watermark is asked: if that view is still the current one, it held all along what can be read by now;
+   * else it is read again.
+   */
+  async #in<T>(project: string, read: (at: At) => Promise<T>): Promise<{ at: At; found: T }> {
+    const known = this.#views.get(project)
+    const guess = known === undefined ? undefined : read({ project, view: known })
+    // Its error counts only when it read the right view.
+    guess?.catch(() => {})
+    const at = await this.#at(project)
+    return { at, found: await (guess && at.view === known ? guess : read(at)) }
+  }
+
+  async #get<T extends TableSpec>(
+    project: string,
+    table: T,
+    key: (at: At) => KeyOf<T>,
+  ): Promise<RowOf<T> | undefined> {
+    return (await this.#in(project, (at) => this.#tables.get(table, key(at)))).found
   }
 
   async project(name: string, system: string): Promise<Project | undefined> {
-    return parse(await this.#tables.get(PROJECTS, { ...(await this.#at(system)), name }))
+    return parse(await this.#get(system, PROJECTS, (at) => ({ ...at, name })))
   }
 
   async *projects(system: string): AsyncIterable<Project> {
@@ -74,7 +109,7 @@ export class Reader {
   }
 
   async repo(project: string, name: string): Promise<Repo | undefined> {
-    return parse(await this.#tables.get(REPOS, { ...(await this.#at(project)), name }))
+    return parse(await this.#get(project, REPOS, (at) => ({ ...at, name })))
   }
 
   async *repos(project: string): AsyncIterable<Repo> {
@@ -82,7 +117,7 @@ export class Reader {
   }
 
   async branch(project: string, { repo, branch }: BranchKey): Promise<Branch | undefined> {
-    return parse(await this.#tables.get(BRANCHES, { ...(await this.#at(project)), repo, branch }))
+    return parse(await this.#get(project, BRANCHES, (at) => ({ ...at, repo, branch })))
   }
 
   async *branches(project: string, repo: string): AsyncIterable<Branch> {
@@ -90,21 +125,21 @@ export class Reader {
   }
 
   async openCommit(project: string, { repo, branch }: BranchKey): Promise<Commit | undefined> {
-    const at = await this.#at(project)
-    const row = await this.#tables.get(OPEN_COMMITS, { ...at, repo, branch })
+    const row = await this.#get(project, OPEN_COMMITS, (at) => ({ ...at, repo, branch }))
     const id = row?.commit_id ?? ''
     return id === '' ? undefined : await this.commit(project, { repo, branch, id: id as Id })
   }
 
   async commit(project: string, { repo, branch, id }: CommitKey): Promise<Commit | undefined> {
-    const at = await this.#at(project)
     const slot = slotOf(idTimeMs(id))
-    const index = await this.#tables.get(COMMIT_INDEX, { ...at, slot, id, repo, branch })
+    const { at, found: index } = await this.#in(project, (at) =>
+      this.#tables.get(COMMIT_INDEX, { ...at, slot, id, repo, branch }),
+    )
     return index?.seq === undefined ? undefined : await this.#commitAt(at, index.seq, index)
   }
 
   async #commitAt(
-    at: { readonly project: string; readonly view: number },
+    at: At,
     seq: number,
     { repo, branch, id }: { readonly repo: string; readonly branch: string; readonly id: string },
   ): Promise<Commit | undefined> {
@@ -174,7 +209,7 @@ export class Reader {
   }
 
   async pipeline(project: string, name: string): Promise<Pipeline | undefined> {
-    return parse(await this.#tables.get(PIPELINES, { ...(await this.#at(project)), name }))
+    return parse(await this.#get(project, PIPELINES, (at) => ({ ...at, name })))
   }
 
   async *pipelines(project: string): AsyncIterable<Pipeline> {
@@ -182,9 +217,10 @@ export class Reader {
   }
 
   async job(project: string, pipeline: string, id: Id): Promise<Job | undefined> {
-    const at = await this.#at(project)
     const slot = slotOf(idTimeMs(id))
-    const index = await this.#tables.get(JOB_INDEX, { ...at, slot, id, pipeline })
+    const { at, found: index } = await this.#in(project, (at) =>
+      this.#tables.get(JOB_INDEX, { ...at, slot, id, pipeline }),
+    )
     const seq = index?.seq
     if (seq === undefined) return undefined
     return parse(await this.#tables.get(JOBS, { ...at, pipeline, bucket: bucketOf(seq), seq, id }))
@@ -213,12 +249,13 @@ export class Reader {
   }
 
   async datumTreeOf(project: string, pipeline: string, codeKey: string): Promise<Job | undefined> {
-    const at = await this.#at(project)
-    return parse(await this.#tables.get(DATUM_TREES, { ...at, pipeline, code_key: codeKey }))
+    return parse(
+      await this.#get(project, DATUM_TREES, (at) => ({ ...at, pipeline, code_key: codeKey })),
+    )
   }
 
   async spout(project: string, name: string): Promise<Spout | undefined> {
-    return parse(await this.#tables.get(SPOUTS, { ...(await this.#at(project)), name }))
+    return parse(await this.#get(project, SPOUTS, (at) => ({ ...at, name })))
   }
 
   async *spouts(project: string): AsyncIterable<Spout> {
@@ -226,7 +263,7 @@ export class Reader {
   }
 
   async egress(project: string, name: string): Promise<Egress | undefined> {
-    return parse(await this.#tables.get(EGRESSES, { ...(await this.#at(project)), name }))
+    return parse(await this.#get(project, EGRESSES, (at) => ({ ...at, name })))
   }
 
   async *egresses(project: string): AsyncIterable<Egress> {

@@ -4,7 +4,8 @@
 // Invariants:
 //  - `commits` holds exactly the commits that have not ended; `jobs` the jobs that have not.
 //  - the queue of a branch holds exactly its AUTO commits in `commits`, in the order they opened; they
-//    leave it from the front only. A branch with a queue has provenance, so no person writes to it.
+//    leave it from the front only. A branch with a queue has provenance or a pipeline that fills it, so
+//    no person writes to it.
 //  - `below` is `provenance` of all branches turned around.
 //  - `sets` names, for sets that have a person's open commit, the branches that hold one of theirs.
 // The last four are derived from facts by the fold; a snapshot leaves out what it can derive.

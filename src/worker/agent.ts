@@ -1,14 +1,19 @@
-// A worker: claims a chunk, runs its datums one after another, uploads, says done, and asks again.
+// A worker: claims a chunk, runs its datums one after another, uploads, says done, and asks again. Code
+// of a standing pipeline it keeps running instead, for as long as the chunk is its own.
 // While it holds a chunk it says so every few seconds; told that the chunk is no longer its own, it
 // stops at once. Whatever goes wrong with it, the chunk is claimed again by somebody.
 
 import type { Claim, WorkerApi, WorkerLine } from '../api/worker.ts'
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Runner } from '../exec/runner.ts'
 import type { Scratch, ScratchFolder } from '../exec/scratch.ts'
 import type { DatumResult } from '../model/datum.ts'
+import { isStanding } from '../model/spec-standing.ts'
 import { runDatum } from './attempt.ts'
+import type { Bench } from './attempt.ts'
 import { Layout } from './layout.ts'
+import { keepRunning } from './standing.ts'
 
 const CLAIM_WAIT_MS = 20_000
 const BEAT_MS = 5_000
@@ -24,6 +29,8 @@ export interface AgentOptions {
   readonly clock: Clock
   /** Its name in leases: never used by another incarnation. */
   readonly worker: string
+  /** The address of the API, for code that writes over it. */
+  readonly server?: string
   /** What went wrong beside any datum; the agent goes on. */
   readonly trouble?: (error: unknown) => void
 }
@@ -63,30 +70,22 @@ async function runChunk(
   claim: Claim,
   signal: AbortSignal,
 ): Promise<void> {
-  const { api, clock } = options
+  const { api } = options
   const lost = new AbortController()
-  const stop = AbortSignal.any([signal, lost.signal])
+  const lines = new LineSender(options, claim)
+  const stop = AbortSignal.any([signal, lost.signal, lines.failed])
   const beating = place.beats.keep(claim, lost)
   const output = api.output(claim)
-  const lines = new LineSender(options, claim)
   const bench = { ...options, ...place, output, line: (line: WorkerLine) => lines.add(line) }
-  const results: DatumResult[] = []
   let done = false
-  let failed = 0
-  let toldMs = 0
   try {
-    for (const datum of claim.datums) {
-      const result = await runDatum(bench, claim, datum, stop)
-      if (stop.aborted) return
-      results.push(result)
-      if (result.state === 'failed') failed++
-      const nowMs = clock.monotonicMs()
-      const last = results.length === claim.datums.length
-      if (last || nowMs - toldMs >= PROGRESS_MS) {
-        toldMs = nowMs
-        api.progress(claim, results.length, failed)
-      }
-      await lines.room()
+    const results = isStanding(claim.spec)
+      ? await stand(options, bench, claim, stop)
+      : await runDatums(options, bench, claim, lines, stop)
+    if (stop.aborted) {
+      // Says why, when it is that lines cannot be kept.
+      if (!signal.aborted && !lost.signal.aborted) await lines.flush()
+      return
     }
     const tree = await output.finish(results)
     await lines.flush()
@@ -101,6 +100,47 @@ async function runChunk(
       if (!lost.signal.aborted) await api.giveBack(claim).catch(() => {})
     }
   }
+}
+
+/** What became of each datum; of some of them when the signal is aborted. */
+async function runDatums(
+  { api, clock }: AgentOptions,
+  bench: Bench,
+  claim: Claim,
+  lines: LineSender,
+  stop: AbortSignal,
+): Promise<readonly DatumResult[]> {
+  const results: DatumResult[] = []
+  let failed = 0
+  let toldMs = 0
+  for (const datum of claim.datums) {
+    const result = await runDatum(bench, claim, datum, stop)
+    if (stop.aborted) break
+    results.push(result)
+    if (result.state === 'failed') failed++
+    const nowMs = clock.monotonicMs()
+    const last = results.length === claim.datums.length
+    if (last || nowMs - toldMs >= PROGRESS_MS) {
+      toldMs = nowMs
+      api.progress(claim, results.length, failed)
+    }
+    await lines.room()
+  }
+  return results
+}
+
+/** Only the signal ends it, so there is no result. */
+async function stand(
+  { api }: AgentOptions,
+  bench: Bench,
+  claim: Claim,
+  stop: AbortSignal,
+): Promise<readonly never[]> {
+  const tell = (ends: number): void => api.progress(claim, 0, ends)
+  const [datum] = claim.datums
+  assert(datum && claim.datums.length === 1, 'code that stands is one datum')
+  await keepRunning({ ...bench, tell }, claim, datum, stop)
+  return []
 }
 
 /** Says every few seconds that the worker lives and what it keeps. */
@@ -143,10 +183,16 @@ class LineSender {
   #sending: Promise<void> | undefined
   #hurry = new AbortController()
   #failure: { readonly error: unknown } | undefined
+  readonly #failed = new AbortController()
 
   constructor(options: AgentOptions, claim: Claim) {
     this.#options = options
     this.#claim = claim
+  }
+
+  /** Aborted when no more lines are taken: then nothing comes of the chunk. */
+  get failed(): AbortSignal {
+    return this.#failed.signal
   }
 
   /** A promise when too much is held: whoever writes had better wait for it. */
@@ -176,7 +222,10 @@ class LineSender {
     if (this.#sending || this.#failure) return
     this.#hurry = new AbortController()
     this.#sending = this.#send()
-      .catch((error: unknown) => void (this.#failure = { error }))
+      .catch((error: unknown) => {
+        this.#failure = { error }
+        this.#failed.abort()
+      })
       .finally(() => (this.#sending = undefined))
   }
 

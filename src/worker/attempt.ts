@@ -3,6 +3,8 @@
 //   success     an exit code of 0 or an accepted one, and an output that can be taken
 //   recovered   no success, but errCmd succeeded: no output, and it is tried again in the next job
 //   failed      neither
+//
+// Code of a standing pipeline is no attempt at anything: standing.ts keeps it running.
 
 import type { Claim, OutputWriter, WorkerLine } from '../api/worker.ts'
 import type { Clock } from '../base/clock.ts'
@@ -25,6 +27,8 @@ export interface Bench {
   readonly folder: ScratchFolder
   readonly layout: Layout
   readonly output: OutputWriter
+  /** Where code that writes over the API finds it. */
+  readonly server?: string
   line(line: WorkerLine): Promise<void> | void
 }
 
@@ -94,12 +98,12 @@ export async function runDatum(
   return result('failed', 0)
 }
 
-/** Null when the program could not be started. */
-async function runCommand(
+/** Runs one command of the pipeline to its end. Null when the program could not be started. */
+export async function runCommand(
   bench: Bench,
   claim: Claim,
   datum: PlannedDatum,
-  what: { readonly cmd: readonly string[]; readonly stdin: readonly string[] | undefined },
+  what: { readonly cmd: readonly string[]; readonly stdin?: readonly string[] | undefined },
   signal: AbortSignal,
   line: (line: { text: string; stream: WorkerLine['stream'] }) => Promise<void> | void,
 ): Promise<Exit | null> {
@@ -110,7 +114,7 @@ async function runCommand(
   const request: RunRequest = {
     cmd: what.cmd,
     stdin: what.stdin && (what.stdin.length === 0 ? EMPTY : utf8(`${what.stdin.join('\n')}\n`)),
-    env: environmentOf(claim, datum, { root, mounted }),
+    env: environmentOf(claim, datum, { root, mounted }, bench.server),
     cwd: transform.workingDir,
     pfs: folder.path,
     limits: { timeoutMs: datumTimeout === undefined ? undefined : durationMs(datumTimeout) },

@@ -4,11 +4,15 @@
 import type { Claim } from '../api/worker.ts'
 import type { PlannedDatum } from '../model/datum.ts'
 
-/** @param pfs where the code finds its files: `/pfs`, or a folder it learns from PFS_ROOT */
+/**
+ * @param pfs where the code finds its files: `/pfs`, or a folder it learns from PFS_ROOT
+ * @param server where code that writes over the API finds it
+ */
 export function environmentOf(
   claim: Claim,
   datum: PlannedDatum,
   pfs: { readonly root: string; readonly mounted: boolean },
+  server?: string,
 ): Record<string, string> {
   const env: Record<string, string> = {
     PACH_IN_WORKER: 'true',
@@ -29,6 +33,15 @@ export function environmentOf(
     const path = piece.path === '' ? '' : `/${piece.path}`
     env[piece.name] = `${pfs.root}/${piece.name}${path}`
     if (input) env[`${piece.name}_COMMIT`] = input.commit
+  }
+  if (claim.writes && server !== undefined) {
+    const { token, repo, branch } = claim.writes
+    Object.assign(env, {
+      VARVE_SERVER: server,
+      VARVE_TOKEN: token,
+      VARVE_REPO: repo,
+      VARVE_BRANCH: branch,
+    })
   }
   Object.assign(env, claim.spec.transform.env)
   // Where the files are is not the pipeline's to say.

@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
+import type { Id } from '../../src/model/id.ts'
+import type { Op } from '../../src/model/ops.ts'
+import { makeTreeRef } from '../../src/model/tree-ref.ts'
 import { makeWorld, TOKEN } from '../server/world.ts'
 import type { World } from '../server/world.ts'
 
@@ -142,6 +145,54 @@ test('waiting ends with the commit, or with 124 when the time is over', async ()
   const waiting = varve(`commit wait images@${id} --timeout 60s`)
   expect((await varve('commit finish images@other')).code).toBe(0)
   expect((await waiting).code).toBe(0)
+})
+
+test('what runs without end is there as soon as it runs: nobody waits for its end', async () => {
+  const { versions, ids } = world
+  const propose = (op: Op) =>
+    versions.propose('default', [op], { id: ids(), principal: 'user:test' })
+  const pipeline = { name: 'mail', inputs: [], outputBranch: 'runs', backlog: 'latest' } as const
+  await propose({ op: 'pipeline.put', pipeline: { ...pipeline, spec: { spout: {} } } })
+  expect((await varve('commit wait mail@runs --timeout 10ms')).code).toBe(124)
+  const waiting = varve('commit wait mail@runs --timeout 60s')
+  const [{ id }] = (await varve('commit list mail -o json').then(({ out }) => JSON.parse(out))) as [
+    { id: Id },
+  ]
+  const commit = { repo: 'mail', branch: 'runs', id }
+  const plan = makeTreeRef('a'.repeat(64), { pack: 'p', offset: 0, length: 1 })
+  const planned = { run: 1, reuse: 0, total: 1 }
+  const start = {
+    commit,
+    plan,
+    planned,
+    chunks: 1,
+    codeKey: 'b'.repeat(64),
+    standing: true,
+  } as const
+  await propose({ op: 'job.started', ...start })
+  expect(await waiting).toMatchObject({
+    code: 0,
+    err: expect.stringMatching(/mail@runs .*running/),
+  })
+  expect(await varve('job wait mail')).toMatchObject({ code: 0 })
+  const { out } = await varve('job inspect mail')
+  expect(out).toMatch(/runs +without end/)
+  expect(out).not.toContain('datums')
+  const { nodes } = await world.client.call('GET /projects/:project/graph', {
+    params: { project: 'default' },
+  })
+  expect(nodes.find(({ key }) => key === 'pipeline:mail')).toMatchObject({
+    state: 'running',
+    line: 'without end',
+    progress: null,
+  })
+
+  await propose({ op: 'job.stop', commit })
+  expect((await varve('job wait mail --timeout 10ms')).code).toBe(124)
+  const counts = { total: 1, ran: 0, reused: 0, failed: 0, recovered: 0, codeChanged: 0 }
+  const none = { root: null, stats: null, datumTree: null, ownerTree: null, counts, cause: null }
+  await propose({ op: 'job.finished', commit, plan, state: 'stopped', ...none })
+  expect((await varve('job wait mail')).code).toBe(1)
 })
 
 test('an open commit can be deleted with what was put into it, a finished one cannot', async () => {

@@ -47,6 +47,17 @@ test('pool list and inspect: state, counts, cause, pods, ends, and what to try',
   expect(shown).toMatch(/^ended +v-default-1a2b-w {2}1 min ago: container "user" was killed /m)
 })
 
+test('a service says where it answers', async () => {
+  const address = 'varve-service-count-1a2b.work.svc:80'
+  expect(await varve(`pool inspect ${WAITING.pool}`)).not.toContain('address')
+  world.board.pools = [{ ...WAITING, address }]
+  const said = new RegExp(`^address +${address}$`, 'm')
+  expect(await varve(`pool inspect ${WAITING.pool}`)).toMatch(said)
+  expect(await varve('pipeline inspect count')).toMatch(said)
+  expect(await varve('pool list -o wide')).toContain(address)
+  world.board.pools = [WAITING]
+})
+
 test('pipeline, job and datum say the cause in one line', async () => {
   const list = await varve('pipeline list')
   expect(list).toMatch(/^count .*○ waiting: no node .* no node takes the pod: .*GPU?/im)

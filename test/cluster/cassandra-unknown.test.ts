@@ -227,6 +227,15 @@ const KINDS: readonly Kind[] = [
     count: async (key) => ((await workState(key)) === 'leased me 1' ? 1 : 0),
   },
   {
+    name: 'work claimed that nobody made',
+    act: async (unsure, key) => {
+      const claimed = await rows(unsure).claim(chunk(key), 'me', undefined)
+      return isLease(claimed) ? 'stands' : 'refused'
+    },
+    rival: async (key) => void (await rows(tables).claim(chunk(key), 'other', undefined)),
+    count: async (key) => ((await workState(key)) === 'leased me 1' ? 1 : 0),
+  },
+  {
     name: 'work done',
     prepare: async (key) => {
       await rows(tables).make(chunk(key))

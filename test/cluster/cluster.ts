@@ -109,14 +109,17 @@ export class Cluster {
         member.start()
         if (i === 0) await member.ready(READY_MS)
       }
-      const workers = await cluster.client.call('POST /worker-tokens', { body: {} })
-      for (let n = 1; n <= (options.workers ?? 2); n++) {
+      const count = options.workers ?? 2
+      // Where pools on Kubernetes do the work nobody else is let in.
+      const workers =
+        count === 0 ? undefined : await cluster.client.call('POST /worker-tokens', { body: {} })
+      for (let n = 1; n <= count; n++) {
         const name = `work-${n}`
         const worker = new RoleProcess({
           name,
           args: ['work', '--server', balancer.url, '--scratch', options.folder],
           // It knows one address and its token, and nothing of what stands behind.
-          env: { VARVE_WORKER_TOKEN: workers.token, VARVE_WORKERS: '1' },
+          env: { VARVE_WORKER_TOKEN: workers?.token ?? '', VARVE_WORKERS: '1' },
           logFile: logFile(name),
           url: undefined,
         })

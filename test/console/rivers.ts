@@ -56,6 +56,7 @@ export function nodeOf(kind: NodeKind, name: string, rest: Partial<GraphNode>): 
     line: '',
     cause: null,
     pods: null,
+    address: null,
     progress: null,
     count: 0,
     countUnit: kind === 'repo' ? 'commits' : kind === 'pipeline' ? 'jobs' : 'records',
@@ -173,6 +174,7 @@ export const NO_NODE = {
   remedy: 'add nodes that offer nvidia.com/gpu, or ask for fewer in resources.gpu',
 }
 export const POOL = 'v-default-9c1d04e2ab'
+export const ADDRESS = 'varve-service-alerts-75a79615bae2ecbf4637.varve-work.svc:80'
 
 /** The metrics demo on a cluster: one gate's pods run, the other's cannot. */
 export function podsRiver(nowMs: number): Graph {
@@ -185,6 +187,7 @@ export function podsRiver(nowMs: number): Graph {
       progress: 0,
       cause: NO_NODE,
       pods: { pool: POOL, running: 0, wanted: 4 },
+      address: ADDRESS,
     },
   }
   return { ...river, nodes: river.nodes.map((node) => ({ ...node, ...changes[node.key] })) }

@@ -6,6 +6,7 @@ import { countOf, drivePage, nodeOn, openChromium, visit } from '../console/driv
 import { startFakeServer } from '../console/fake-server.ts'
 import type { FakeServer } from '../console/fake-server.ts'
 import {
+  ADDRESS,
   CAUSE,
   EMPTY_RIVER,
   NO_NODE,
@@ -141,6 +142,7 @@ onPage(
     expect(await drawer.locator('.command').first().textContent()).toContain(
       `varve pool inspect ${POOL}`,
     )
+    expect(await drawer.locator('dd code').textContent()).toBe(ADDRESS)
     expect(complaints).toEqual([])
     await page.close()
   },

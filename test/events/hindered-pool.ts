@@ -10,6 +10,7 @@ export const HINDERED: PoolStatus = {
   replicas: 2,
   wanted: 4,
   cause: { reason: 'Unschedulable', cause: 'no node takes the pod', remedy: 'add nodes' },
+  address: null,
   change: null,
   pods: [],
   ends: [],

@@ -34,6 +34,7 @@ describe.skipIf(!helmAvailable)('helm: bad values', () => {
     ['a setting of pools the chart makes', 'pools.owner=me', 'owner'],
     ['an amount that is none', 'pools.caps.cluster.memory=64GB', 'memory'],
     ['half a price list', 'pools.prices.cpuHour=1', 'memoryGiBHour'],
+    ['a kind of service nobody makes', 'pools.services.types={ExternalName}', 'types'],
     ['a door without a port', 'pools.allow[0].to.cidr=10.0.0.0/8', 'ports'],
     ['an ingress to nowhere', 'ingress.enabled=true', 'ingress.hosts: is empty'],
     ['a route from nowhere', 'httpRoute.enabled=true', 'httpRoute.parentRefs: is empty'],

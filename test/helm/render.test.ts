@@ -279,6 +279,14 @@ describe.skipIf(!helmAvailable)('helm', () => {
       'RoleBinding streams-work',
     ])
     expect(JSON.stringify(rules)).not.toContain('"*"')
+    const { rules: given } = named(of('everything'), 'Role', 'streams-pools') as unknown as {
+      rules: readonly { readonly resources: readonly string[]; readonly verbs: readonly string[] }[]
+    }
+    // What the client of services asks for, each with its word of RBAC.
+    for (const resource of ['services', 'networkpolicies'])
+      expect(given.find(({ resources }) => resources.includes(resource))?.verbs).toEqual(
+        expect.arrayContaining(['get', 'list', 'create', 'patch', 'delete']),
+      )
   })
 
   test('without pools nobody has a right, or a file of theirs', () => {
@@ -314,6 +322,7 @@ describe.skipIf(!helmAvailable)('helm', () => {
       caps: { cluster: { costPerHour: 12.5 }, projects: { images: { pods: 10 } } },
       coolDownSeconds: 300,
       root: false,
+      services: { types: ['ClusterIP', 'LoadBalancer'] },
     })
     const anchor = named(of('everything'), 'ConfigMap', 'streams-pools-anchor')
     expect(anchor.metadata.namespace).toBe('streams-work')

@@ -6,7 +6,7 @@ import type { JobView } from '../../src/api/jobs.ts'
 import type { PoolStatus } from '../../src/model/pool-status.ts'
 import { kubernetesAvailable } from '../services/kubernetes.ts'
 import { missingTools } from '../services/need.ts'
-import { PodsWorld, TOOLS_IMAGE } from './pods-world.ts'
+import { PodsWorld, TOOLS_IMAGE, processesOf, signalGroup } from './pods-world.ts'
 
 const DATUMS = 12
 const WAIT = { timeout: 180_000, interval: 300 }
@@ -89,6 +89,16 @@ describe.skipIf(!possible)('pods that are lost', () => {
     return all.map((one) => (one ? `${one.reason}: ${one.cause}` : '')).join('\n')
   }
 
+  /** How often each datum of its only job was tried, by the agent that did it. */
+  async function attempts(pipeline: string): Promise<readonly number[]> {
+    const path = 'GET /projects/:project/pipelines/:pipeline/jobs/:job/datums'
+    const params = { ...PROJECT, pipeline, job: (await job(pipeline))?.id ?? '' }
+    const found: number[] = []
+    for await (const datum of world.client.lines(path, { params, query: {} }))
+      found.push(datum.attempts)
+    return found.toSorted((a, b) => a - b)
+  }
+
   async function busyPod(pipeline: string): Promise<string> {
     let name = ''
     await expect
@@ -136,6 +146,22 @@ describe.skipIf(!possible)('pods that are lost', () => {
     await wholeOnce(pipeline)
   })
 
+  test('the runner itself killed in the middle of a datum, and all it started with it', async () => {
+    await put('kill-first', own())
+    const group = world.group(await busyPod('kill-first'), 'user')
+    await expect
+      .poll(() => processesOf(group).map((one) => one.command), { ...WAIT, interval: 50 })
+      .toContain('sleep 2 ')
+    const first = processesOf(group).find((one) => one.first)
+    expect(first?.command).toContain('/varve/tools/runner')
+    process.kill(first?.pid ?? Number.NaN, 'SIGKILL')
+    await expect
+      .poll(() => cause('kill-first'), WAIT)
+      .toMatch(/container "user" ended 1 times, last with exit code 137/)
+    await wholeOnce('kill-first')
+    expect(await attempts('kill-first')).toEqual([...Array(DATUMS - 1).fill(1), 2])
+  })
+
   test('evicted: the budget of the node drains it, pods come again when it is back', async () => {
     await put('drained', own())
     await busyPod('drained')
@@ -146,6 +172,28 @@ describe.skipIf(!possible)('pods that are lost', () => {
     expect(await cause('drained')).toContain('Unschedulable')
     world.kubectl('uncordon', node)
     await wholeOnce('drained')
+  })
+
+  test('a node lost with its pods, which come back with work in hand: told, and counted once', async () => {
+    await put('node-lost', own())
+    const busy = async (): Promise<readonly string[]> => {
+      const pods = (await pool('node-lost'))?.pods ?? []
+      return pods.filter((pod) => pod.busy && pod.state === 'running').map((pod) => pod.name)
+    }
+    await expect.poll(async () => (await busy()).length, WAIT).toBe(2)
+    const lost = await busy()
+    const groups = lost.map((pod) => world.group(pod))
+    await world.server.signal('kubelet', 'STOP')
+    for (const group of groups) signalGroup(group, 'SIGSTOP')
+    await expect.poll(() => cause('node-lost'), WAIT).toContain('NodeLost: nothing is heard of')
+    world.kubectl('delete', 'nodes', '--all', '--wait=false')
+    await expect.poll(() => cause('node-lost'), WAIT).toMatch(/NodeLost: node ".+" is lost/)
+    await expect.poll(() => cause('node-lost'), WAIT).toContain('Unschedulable')
+    for (const pod of lost) expect(world.pods()).not.toContain(pod)
+    // It was only asleep. The kubelet makes its node anew when it starts again.
+    for (const group of groups) signalGroup(group, 'SIGCONT')
+    await world.server.signal('kubelet', 'KILL')
+    await wholeOnce('node-lost')
   })
 
   test('the API server of the cluster frozen and restarted: work goes on', async () => {

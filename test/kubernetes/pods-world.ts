@@ -2,7 +2,7 @@
 // worker pods on a real Kubernetes: the pods reach the one API at the machine's address and nothing else.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PoolSettings } from '../../src/config/pool-settings.ts'
@@ -24,6 +24,13 @@ export interface PodsWorldOptions {
   readonly settings?: Partial<PoolSettings>
   /** A cluster that runs already; default: one of its own. */
   readonly server?: KubernetesServer
+}
+
+export interface PodProcess {
+  readonly pid: number
+  readonly command: string
+  /** Its container lives as long as it does. */
+  readonly first: boolean
 }
 
 export class PodsWorld {
@@ -103,6 +110,16 @@ export class PodsWorld {
     return text === '' ? [] : text.split(' ')
   }
 
+  /** What names a pod, or a container of it, in the control groups of its processes. */
+  group(pod: string, container?: string): string {
+    const path =
+      container === undefined
+        ? '{.metadata.uid}'
+        : `{.status.containerStatuses[?(@.name=="${container}")].containerID}`
+    const id = this.kubectl('get', 'pod', pod, '-o', `jsonpath=${path}`)
+    return container === undefined ? `/pod${id}/` : id.replace('containerd://', '/')
+  }
+
   async put(document: object): Promise<void> {
     await this.client.call('POST /projects/:project/apply', {
       params: { project: 'default' },
@@ -114,6 +131,39 @@ export class PodsWorld {
     await this.cluster.stop()
     await this.server.stop()
     removeLogs(this.folder)
+  }
+}
+
+/** The processes of a `group`, as this machine numbers them. */
+export function processesOf(group: string): readonly PodProcess[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return []
+    try {
+      const read = (file: string): string => readFileSync(`/proc/${pid}/${file}`, 'utf8')
+      if (!read('cgroup').replaceAll('\n', '/\n').includes(group)) return []
+      const first = /^NSpid:.*\s1$/m.test(read('status'))
+      return [{ pid: Number(pid), command: read('cmdline').replaceAll('\0', ' '), first }]
+    } catch {
+      // It ended meanwhile.
+      return []
+    }
+  })
+}
+
+/** To all processes of a `group`: also those that the others began meanwhile, when it stops them. */
+export function signalGroup(group: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  const told = new Set<number>()
+  for (;;) {
+    const news = processesOf(group).filter(({ pid }) => !told.has(pid))
+    if (news.length === 0) return
+    for (const { pid } of news) {
+      told.add(pid)
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // It ended meanwhile.
+      }
+    }
   }
 }
 

@@ -78,6 +78,7 @@ test('pools are known while their keeper speaks of them, gone when it no longer 
     replicas: 2_000,
     wanted: 2_000,
     cause: null,
+    address: null,
     change: null,
     // More than fit one message together, and of each more than is told.
     pods: Array.from({ length: 2_000 }, (_, n) => pod(n)),

@@ -41,7 +41,13 @@ const TRAINING = {
   budget: { pods: 3, gpu: 2, cost_per_hour: 12.5 },
 }
 
-const PODS: Pods = { runs: 'pods', root: false, labelKeys: DEFAULT_LABEL_KEYS, prices: true }
+const PODS: Pods = {
+  runs: 'pods',
+  root: false,
+  labelKeys: DEFAULT_LABEL_KEYS,
+  serviceTypes: ['ClusterIP'],
+  prices: true,
+}
 const MACHINE: OwnMachine = { runs: 'process', user: { name: 'ana', uid: 1000 } }
 
 const train = (more: object = {}, transform: object = {}): Readonly<Record<string, unknown>> => ({

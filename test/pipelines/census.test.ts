@@ -7,9 +7,11 @@ import type { Program } from '../../src/exec/adapters/inline/runner.ts'
 import { MemoryBus } from '../../src/bus/adapters/memory.ts'
 import type { Job } from '../../src/model/entities.ts'
 import type { Id } from '../../src/model/id.ts'
+import type { Objects } from '../../src/objects/objects.ts'
 import { ring } from '../../src/pipelines/bell.ts'
 import { Census } from '../../src/pipelines/census.ts'
 import type { WorkRows } from '../../src/pipelines/work.ts'
+import type { Versions } from '../../src/versions/versions.ts'
 import { workerName } from '../../src/model/worker-name.ts'
 import { Agent } from '../../src/worker/agent.ts'
 import type { Runner } from '../../src/exec/runner.ts'
@@ -138,4 +140,32 @@ test('rows are read together, and what the bell tells meanwhile is newer than wh
   await expect.poll(() => heard).toBeGreaterThanOrEqual(2)
   answer.resolve()
   expect((await told).pipelines).toMatchObject([{ running: 0 }, { queued: 0, running: 1 }])
+})
+
+test('a job whose plan cannot be read is no work, is told once, and counts when it can be read', async () => {
+  const none: Program = { version: '1', run: () => Promise.resolve(0) }
+  const made = await inlineWorld({ none }, { workers: 0 })
+  world = made.world
+  await world.repo('in')
+  for (const name of ['a', 'b']) await world.put(spec(name, 'in', ['none'], named))
+  await world.commit('in', { x: '1' })
+  const jobs = (): Job[] => [...(world.board.project('default')?.jobs.values() ?? [])]
+  await expect.poll(() => jobs().length).toBe(2)
+  let lost = jobs().find(({ pipeline }) => pipeline === 'a')?.plan
+  const { board, rows } = world
+  const { objects } = world.core
+  const stat: Objects['stat'] = (root, path) =>
+    root === lost ? Promise.reject(new Error('the plan is gone')) : objects.stat(root, path)
+  const readable = { stat, readEntry: (entry) => objects.readEntry(entry) } as Objects
+  const versions = { objects: readable } as Versions
+  const census = new Census({ board, versions, rows, bus: new MemoryBus({ clock }), clock })
+  const queued = async (): Promise<unknown[]> =>
+    (await census.demand()).pipelines
+      .filter((one) => one.queued > 0)
+      .map((one) => one.spec.pipeline.name)
+  expect(await queued()).toEqual(['b'])
+  expect(await queued()).toEqual(['b'])
+  expect(world.troubles.splice(0)).toMatchObject([{ message: 'the plan is gone' }])
+  lost = undefined
+  expect((await queued()).toSorted()).toEqual(['a', 'b'])
 })

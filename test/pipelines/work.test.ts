@@ -28,6 +28,21 @@ test('one of many claims wins, and making a row again changes nothing', async ()
   expect(await rows.get(chunk)).toMatchObject({ state: 'leased', ...won })
 })
 
+test('the first claim makes the row, and only one claim is the first', async () => {
+  const answers = await Promise.all([
+    ...Array.from({ length: 5 }, (_, i) => rows.claim(chunk, `w${i}`, undefined)),
+    rows.make(chunk),
+  ])
+  const [won, ...more] = answers.filter((answer) => answer && !('state' in answer)) as Lease[]
+  expect(more).toEqual([])
+  expect(won?.token).toBe(1)
+  expect(await rows.get(chunk)).toMatchObject({ state: 'leased', ...won })
+  expect(await rows.reopen(chunk, won as Lease)).toBe(true)
+  // A belief of long ago: nothing is begun anew.
+  expect(await rows.claim(chunk, 'late', undefined)).toMatchObject({ state: 'ready', token: 1 })
+  expect(await rows.claim(chunk, 'b', 1)).toEqual({ owner: 'b', token: 2 })
+})
+
 test('only the lease that stands can be done, and done is for ever', async () => {
   await rows.make(chunk)
   const old = (await rows.claim(chunk, 'a', 0)) as Lease
@@ -51,7 +66,8 @@ test('a closed chunk takes no result, whatever it was', async () => {
   const lease = (await rows.claim(leased, 'a', 0)) as Lease
   for (const each of [chunk, made, leased]) {
     expect(await rows.close(each)).toBeUndefined()
-    expect(await rows.claim(each, 'b', 0)).toMatchObject({ state: 'closed' })
+    for (const token of [undefined, 0])
+      expect(await rows.claim(each, 'b', token)).toMatchObject({ state: 'closed' })
   }
   expect(await rows.done(leased, lease, result('late'))).toBe(false)
 })

@@ -22,6 +22,7 @@ import type { Commit, Job } from '../../src/model/entities.ts'
 import { hasEnded } from '../../src/model/entities.ts'
 import type { Id } from '../../src/model/id.ts'
 import { parsePath } from '../../src/model/path.ts'
+import type { Abilities } from '../../src/model/spec-abilities.ts'
 import { parseRef } from '../../src/model/ref.ts'
 import { Board, jobEnded } from '../../src/pipelines/board.ts'
 import { LogStore } from '../../src/pipelines/logs.ts'
@@ -101,7 +102,7 @@ export class World {
       logs,
       bus,
       clock,
-      abilities: { runs: 'process', user: undefined },
+      abilities: options.abilities ?? { runs: 'process', user: undefined },
     })
     this.desk = new WorkDesk({ queue, logs, versions })
     const api = this.desk
@@ -250,6 +251,8 @@ interface WorldOptions {
   readonly twins?: boolean
   /** Where each pipeline has workers of its own. */
   readonly poolOf?: PoolKeeping['poolOf']
+  /** Default: those of a machine of its own. */
+  readonly abilities?: Abilities
   readonly hash: (bytes: Uint8Array) => Uint8Array
 }
 
@@ -263,7 +266,7 @@ function fastClock(speed: number): Clock {
 
 export async function inlineWorld(
   programs: Readonly<Record<string, Program>>,
-  options: Pick<WorldOptions, 'workers' | 'twins' | 'speed' | 'disk' | 'poolOf'> = {},
+  options: Omit<WorldOptions, 'runner' | 'scratch' | 'blob' | 'hash'> = {},
 ): Promise<{ world: World; runner: InlineRunner; scratch: MemoryScratch }> {
   const scratch = new MemoryScratch()
   const runner = new InlineRunner({ scratch, programs })

@@ -107,7 +107,6 @@ test('a refusal has line, column, field and what was meant', () => {
 test.each([
   ['"input": { "cross": [] }', /"cross".*not supported yet/],
   ['"input": { "pfs": { "repo": "a", "glob": "/", "lazy": true } }', /"lazy".*not supported yet/],
-  ['"service": {}', /"service".*not supported yet/],
   ['"tf_job": {}', /"tf_job".*not supported yet/],
   ['"egress": { "URL": "s3://b" }', /"URL".*not supported yet/],
   ['"sidecar_resource_limits": {}', /"sidecar_resource_limits".*not supported yet/],

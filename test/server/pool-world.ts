@@ -26,6 +26,7 @@ export const WAITING: PoolStatus = {
   replicas: 2,
   wanted: 4,
   cause: NO_NODE,
+  address: null,
   change: 'scaled from 0 to 2: 4 chunks of work wait',
   pods: [
     { name: 'v-default-1a2b-x', node: null, state: 'waiting', busy: false, cause: NO_NODE },

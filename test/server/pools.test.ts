@@ -73,6 +73,11 @@ test('once somebody runs the work, only what is queued waits, for those before i
   expect(await job()).toMatchObject({ waiting: null })
   expect(await datum()).toMatchObject({ waiting: { reason: 'WorkersBusy' } })
   expect(await node()).toMatchObject({ state: 'running', cause: null, pods: { running: 2 } })
+  // Of a pipeline put anew: the pool of the job before still works, another is led to.
+  const address = 'varve-service-count.work.svc:80'
+  world.board.pools = [RUNNING, { ...WAITING, pool: 'v-new', wanted: 0, address }]
+  expect(await pipeline()).toMatchObject({ pool: { pool: RUNNING.pool, address } })
+  expect(await node()).toMatchObject({ address })
   // As many as the budget allows, and more work than that: it runs, and says what is in the way.
   const cause: Hindrance = { reason: 'BudgetReached', cause: 'the budget', remedy: 'raise it' }
   world.board.pools = [{ ...RUNNING, state: 'partly', cause }]

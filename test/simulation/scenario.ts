@@ -135,7 +135,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   const until = world.nowMs + DRAIN_MS
   const drained = await world.run(() => working === 0, until)
   let left = drained ? await waiting(oracle, spoutTotal) : `${working} users`
-  while (drained && left !== undefined && world.nowMs < until) {
+  while (drained && left !== undefined && !world.isSpoilt && world.nowMs < until) {
     await world.run(() => false, world.nowMs + 500)
     left = await waiting(oracle, spoutTotal)
   }

@@ -95,7 +95,7 @@ export class World {
   async run(done: () => boolean, untilMs: number): Promise<boolean> {
     await settled()
     while (!done()) {
-      if ((this.#events[0]?.atMs ?? Infinity) > untilMs || this.violations.length > 20) {
+      if ((this.#events[0]?.atMs ?? Infinity) > untilMs || this.isSpoilt) {
         this.#nowMs = Math.max(this.#nowMs, Math.min(untilMs, this.#events[0]?.atMs ?? untilMs))
         return false
       }
@@ -107,6 +107,11 @@ export class World {
       await settled()
     }
     return true
+  }
+
+  /** So much is wrong already that it is not run any further. */
+  get isSpoilt(): boolean {
+    return this.violations.length > 20
   }
 
   #next(): Event | undefined {

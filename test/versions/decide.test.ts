@@ -173,6 +173,88 @@ test('a job: the first start wins, the plan must be the recorded one, a stop kee
   drive.yes(drive.startJob(second))
 })
 
+test('a pipeline without inputs opens commits when it is put and started, and at nothing else', () => {
+  const drive = chain()
+  const feed = drive.pipeline('feed', [], { outputBranch: 'runs', backlog: 'latest' })
+  expect(openedIn(drive.yes(feed, { op: 'branch.put', branch: at('feed') }))).toMatchObject([
+    { repo: 'feed', branch: 'runs', provenance: [], sources: {}, parent: null },
+  ])
+  drive.yes(drive.pipeline('reads', ['feed']))
+  const [first] = drive.open('feed@runs')
+  if (!first) throw new Error('one waits')
+  drive.yes({ ...drive.startJob(first), standing: true } as Op)
+  // Its code commits to another branch of its repo, as anybody may; to its own nobody does.
+  expect(openedIn(drive.yes(drive.put('feed'))).map(({ repo }) => repo)).toEqual(['reads'])
+  drive.yes(drive.put('feed@side'))
+  drive.yes(drive.put('a'))
+  for (const op of [
+    drive.put('feed@runs'),
+    { op: 'commit.open', branch: at('feed@runs'), note: null } as const,
+    { op: 'branch.put', branch: at('feed@runs'), provenance: [at('a')] } as const,
+    { op: 'spout.put', spout: { name: 's', ...at('feed@runs'), spec: {} } } as const,
+  ])
+    expect(drive.no(op)).toBe('OUTPUT_BRANCH')
+  expect(drive.states('feed@runs')).toEqual(['running'])
+  expect(drive.yes({ op: 'job.stop', commit: { ...at('feed@runs'), id: first.id } })).toMatchObject(
+    {
+      decision: { yes: [{ f: 'job.stopping', job: { standing: true } }] },
+    },
+  )
+  drive.yes(drive.finishJob(first, 'stopped'))
+  expect(drive.states('feed@runs')).toEqual(['stopped'])
+  drive.yes({ op: 'pipeline.stop', name: 'feed' })
+  expect(openedIn(drive.yes({ op: 'pipeline.start', name: 'feed' }))).toHaveLength(1)
+  drive.yes({ op: 'pipeline.delete', name: 'feed' })
+  expect(drive.open('feed@runs')).toEqual([])
+  expect(drive.states('feed').every((state) => state === 'finished')).toBe(true)
+  drive.yes(drive.put('feed@runs'))
+})
+
+test('behind a run without end the first that can follow keeps its place', () => {
+  const drive = new Drive()
+  drive.yes({ op: 'repo.create', name: 'a' })
+  drive.yes(drive.pipeline('b', ['a']), drive.pipeline('served', ['b'], { backlog: 'latest' }))
+  drive.yes(drive.put('a'))
+  drive.run('b')
+  const [first] = drive.open('served')
+  if (!first) throw new Error('one waits')
+  drive.yes({ ...drive.startJob(first), standing: true } as Op)
+  for (let i = 0; i < 3; i++) drive.yes(drive.put('a'))
+  const causes = (): unknown[] => drive.open('served').map(({ cause }) => cause?.code)
+  expect(causes()).toEqual([undefined, undefined, 'SUPERSEDED', undefined])
+  // It cannot follow any more; of those behind it the next does, and what comes later waits for that.
+  drive.run('b', 'failed')
+  expect(causes()).toEqual([undefined, 'INPUT_FAILED', 'SUPERSEDED', undefined])
+  for (let i = 0; i < 2; i++) drive.yes(drive.put('a'))
+  expect(causes().slice(3)).toEqual([undefined, 'SUPERSEDED', undefined])
+  expect(drive.states('served')[0]).toBe('running')
+  drive.yes({ op: 'job.stop', commit: { ...at('served'), id: first.id } })
+  drive.yes(drive.finishJob(first, 'stopped'))
+  expect(drive.states('served')).toEqual([
+    'stopped',
+    'unrunnable',
+    'superseded',
+    'queued',
+    'queued',
+    'queued',
+  ])
+})
+
+test('a pipeline that comes to have inputs, or none, fills another branch and leaves the one before', () => {
+  const drive = chain()
+  const feed = drive.pipeline('feed', [], { outputBranch: 'runs' })
+  drive.yes(drive.put('a'))
+  drive.yes(feed)
+  drive.yes(drive.pipeline('feed', ['a']))
+  expect(drive.states('feed@runs')).toEqual(['stopped'])
+  expect(drive.states('feed')).toEqual(['queued'])
+  expect(drive.no(drive.put('feed'))).toBe('OUTPUT_BRANCH')
+  drive.yes(feed, { op: 'branch.put', branch: at('feed') })
+  expect(drive.states('feed')).toEqual(['stopped'])
+  expect(openedIn(drive.yes(drive.put('a'))).map(({ repo }) => repo)).toEqual(['b', 'c'])
+  drive.yes(drive.put('feed'))
+})
+
 test('a spout goes on exactly where its last commit ended', () => {
   const drive = new Drive()
   drive.yes({ op: 'spout.put', spout: { name: 's', ...at('feed'), spec: {} } })

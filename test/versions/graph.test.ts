@@ -23,7 +23,13 @@ interface ModelCommit {
 interface ModelBranch {
   readonly name: string
   inputs: string[]
-  pipeline: { stopped: boolean; backlog: 'every' | 'latest'; stopping: boolean } | null
+  pipeline: {
+    stopped: boolean
+    backlog: 'every' | 'latest'
+    stopping: boolean
+    /** Its jobs run without end. */
+    standing: boolean
+  } | null
   /** In the order they opened. */
   readonly commits: ModelCommit[]
   /** Of a branch that persons write to: their open commit, and the last that was finished. */
@@ -44,13 +50,19 @@ class Model {
   }
 
   tip(name: string): ModelCommit | undefined {
-    const { inputs, last, commits } = this.branch(name)
-    return inputs.length === 0 ? last : commits.at(-1)
+    const { last, commits } = this.branch(name)
+    return this.isWritten(name) ? last : commits.at(-1)
   }
 
   head(name: string): ModelCommit | undefined {
-    const { inputs, last, commits } = this.branch(name)
-    return inputs.length === 0 ? last : commits.findLast((one) => one.state === 'finished')
+    const { last, commits } = this.branch(name)
+    return this.isWritten(name) ? last : commits.findLast((one) => one.state === 'finished')
+  }
+
+  /** By persons: it is made from nothing, and no pipeline fills it. */
+  isWritten(name: string): boolean {
+    const { inputs, pipeline } = this.branch(name)
+    return inputs.length === 0 && !pipeline
   }
 
   front(name: string): ModelCommit | undefined {
@@ -89,13 +101,13 @@ class Model {
   propagate(fresh: Set<string>, id: string, due?: string): void {
     // Inputs were made before what reads them.
     for (const [name, branch] of this.branches) {
-      if (branch.inputs.length === 0 || branch.pipeline?.stopped) continue
+      if (this.isWritten(name) || branch.pipeline?.stopped) continue
       if (name !== due && !branch.inputs.some((input) => fresh.has(input))) continue
       const inputs = branch.inputs.flatMap((input) => this.tip(input) ?? [])
       if (inputs.length < branch.inputs.length) continue
       const closure = new Set(inputs.flatMap((input) => [...this.closure(input)]))
       if (new Set([...closure].map((one) => one.branch)).size < closure.size) continue
-      if (branch.pipeline?.backlog === 'latest') this.supersede(name, this.front(name))
+      if (branch.pipeline?.backlog === 'latest') this.supersede(name, this.turn(name))
       branch.commits.push({
         id,
         branch: name,
@@ -106,6 +118,16 @@ class Model {
       })
       fresh.add(name)
     }
+  }
+
+  /** Whose turn it is: what runs without end leaves it to the first that can follow. */
+  turn(name: string): ModelCommit | undefined {
+    const { commits, pipeline } = this.branch(name)
+    const can = (one: ModelCommit): boolean =>
+      !one.superseded && !one.stopped && !one.inputs.some((input) => BAD.has(input.state))
+    return commits.find(
+      (one) => isOpen(one) && (one.state === 'running' ? !pipeline?.standing : can(one)),
+    )
   }
 
   supersede(name: string, but?: ModelCommit): void {
@@ -164,14 +186,15 @@ const command = fc.record({
     ...(['open', 'close', 'abandon'] as const),
   ),
   node: fc.nat(NODES - 1),
-  inputs: fc.uniqueArray(fc.nat(NODES - 1), { minLength: 1, maxLength: 3 }),
+  inputs: fc.uniqueArray(fc.nat(NODES - 1), { maxLength: 3 }),
 })
 const graph = fc.record({
   sources: fc.integer({ min: 1, max: 3 }),
   nodes: fc.array(
     fc.record({
-      inputs: fc.uniqueArray(fc.nat(NODES - 1), { minLength: 1, maxLength: 3 }),
-      kind: fc.constantFrom('every', 'every', 'latest', 'joined'),
+      // Without any, nobody but those who put and start a pipeline has it open commits.
+      inputs: fc.uniqueArray(fc.nat(NODES - 1), { maxLength: 3 }),
+      kind: fc.constantFrom('every', 'every', 'latest', 'standing', 'joined'),
     }),
     { minLength: 2, maxLength: NODES - 3, size: 'max' },
   ),
@@ -247,21 +270,20 @@ function run({ sources, nodes, commands }: Parameters<typeof check>[0]): Drive {
     const node = sources + i
     const name = `n${node}@master`
     const from = above(inputs, node)
-    if (kind === 'joined') {
-      drive.yes(
-        { op: 'repo.create', name: `n${node}` },
-        {
-          op: 'branch.put',
-          branch: { repo: `n${node}`, branch: 'master' },
-          provenance: from.map((one) => ({ repo: one.split('@')[0] ?? '', branch: 'master' })),
-        },
-      )
-    } else drive.yes(drive.pipeline(`n${node}`, from, { backlog: kind as 'every' | 'latest' }))
+    const standing = kind === 'standing'
+    const backlog = standing || kind === 'latest' ? 'latest' : 'every'
     const pipeline =
-      kind === 'joined'
-        ? null
-        : { stopped: false, stopping: false, backlog: kind as 'every' | 'latest' }
+      kind === 'joined' ? null : ({ stopped: false, stopping: false, backlog, standing } as const)
     model.branches.set(name, { name, inputs: from, pipeline, commits: [] })
+    const key = { repo: `n${node}`, branch: 'master' }
+    const provenance = from.map(keyAt)
+    const entry = pipeline
+      ? drive.yes(drive.pipeline(`n${node}`, from, { backlog }))
+      : drive.yes(
+          { op: 'repo.create', name: key.repo },
+          { op: 'branch.put', branch: key, provenance },
+        )
+    model.propagate(new Set(), entry.id, name)
   }
   for (const { what, node, inputs } of commands) {
     const at = PERSONS.has(what) ? node % sources : sources + (node % nodes.length)
@@ -303,7 +325,7 @@ function run({ sources, nodes, commands }: Parameters<typeof check>[0]): Drive {
           expect(drive.no(drive.startJob(front))).toBe('STALE_STATE')
           break
         }
-        drive.yes(drive.startJob(front))
+        drive.yes({ ...drive.startJob(front), ...(pipeline?.standing && { standing: true }) } as Op)
         expect(drive.no(drive.startJob(front))).toBe('STALE_STATE')
         ready.state = 'running'
         break

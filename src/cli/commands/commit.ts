@@ -175,8 +175,10 @@ export function addCommit(program: Command, act: Act): void {
               signal: session.signal,
             })
           },
-          ended: ({ endedAtMs }) => endedAtMs !== null,
-          good: ({ state }) => state === 'finished',
+          // Code without end is good as it runs.
+          ended: ({ endedAtMs, standing, state }) =>
+            endedAtMs !== null || (standing && state === 'running'),
+          good: ({ state }) => state === 'finished' || state === 'running',
           words: (one) =>
             `${one.repo}@${one.branch} ${shortId(one.id)}: ${stateText(one.state, false)}`,
           why: ({ cause }) => cause?.text,

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { JobView } from '../../api/jobs.ts'
 import { waitingState } from '../../model/hindrance.ts'
+import { standingWords } from '../../model/spec-standing.ts'
 import { shortId } from '../../model/id.ts'
 import type { Act } from '../act.ts'
 import type { Session } from '../session.ts'
@@ -21,7 +22,6 @@ function tookText(row: JobView, nowMs: number): string {
 }
 
 async function show(session: Session, row: JobView): Promise<void> {
-  const { planned, counts, progress } = row
   await session.output.one(
     row,
     [
@@ -30,9 +30,7 @@ async function show(session: Session, row: JobView): Promise<void> {
       ['cause', row.waiting?.cause ?? row.cause?.text ?? null],
       ['pipeline', `${row.pipeline} version ${row.pipelineVersion}`],
       ['output', `${row.commit.repo}@${row.commit.branch}=${row.commit.id}`],
-      ['datums', `${planned.total} in all, ${planned.run} to run, ${planned.reuse} reused`],
-      ['done', progress && `${progress.done} of ${progress.toRun}, ${progress.failed} failed`],
-      ['result', counts && `${counts.ran} run, ${counts.reused} reused, ${counts.failed} failed`],
+      ...(row.standing ? standingRows(row) : datumRows(row)),
       ['started', ageText(row.startedAtMs, session.world.nowMs())],
       ['took', tookText(row, session.world.nowMs())],
       ['try', nextTry(row)],
@@ -40,6 +38,24 @@ async function show(session: Session, row: JobView): Promise<void> {
     nameOf(row),
   )
 }
+
+type Rows = readonly (readonly [string, string | null])[]
+
+function datumRows({ planned, counts, progress }: JobView): Rows {
+  return [
+    ['datums', `${planned.total} in all, ${planned.run} to run, ${planned.reuse} reused`],
+    ['done', progress && `${progress.done} of ${progress.toRun}, ${progress.failed} failed`],
+    ['result', counts && `${counts.ran} run, ${counts.reused} reused, ${counts.failed} failed`],
+  ]
+}
+
+function standingRows({ endedAtMs, progress }: JobView): Rows {
+  return endedAtMs === null ? [['runs', standingWords(progress)]] : []
+}
+
+/** There is nothing more to wait for. */
+const hasArrived = (row: JobView): boolean =>
+  row.endedAtMs !== null || (row.standing && row.state === 'running')
 
 export function addJob(program: Command, act: Act): void {
   const group = program.command('job').description('runs of a pipeline, one for each commit')
@@ -104,7 +120,7 @@ export function addJob(program: Command, act: Act): void {
     )
   group
     .command('wait <pipeline[@job]>')
-    .description('wait until a job has ended')
+    .description('wait until a job has ended, or runs where it is without end')
     .option('--timeout <duration>', 'give up after so long (exit code 124): 30s, 5m')
     .action(
       act(async (session, text: string, options: { timeout?: string }) => {
@@ -117,8 +133,8 @@ export function addJob(program: Command, act: Act): void {
               query: { timeoutMs },
               signal: session.signal,
             }),
-          ended: ({ endedAtMs }) => endedAtMs !== null,
-          good: ({ state }) => state === 'finished',
+          ended: hasArrived,
+          good: ({ state }) => state === 'finished' || state === 'running',
           words: (one) => `job ${one.pipeline} ${shortId(one.id)}: ${stateText(one.state, false)}`,
           why: ({ cause }) => cause?.text,
         })

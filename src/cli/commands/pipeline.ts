@@ -83,6 +83,7 @@ export function addPipeline(program: Command, act: Act): void {
             ['output', `${row.output.repo}@${row.output.branch}`],
             ['cause', hindrance(row)?.cause ?? row.lastJob?.cause?.text ?? null],
             ['try', hindrance(row)?.remedy ?? null],
+            ['address', row.pool?.address ?? null],
             ['workers', workersText(row)],
             ['pool', row.pool?.pool ?? null],
             ['changed', ageText(row.updatedAtMs, session.world.nowMs())],

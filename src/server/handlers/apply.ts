@@ -76,7 +76,7 @@ function pipelineStep(
   return {
     kind,
     name,
-    reads: spec.input.pfs.repo,
+    ...(spec.input && { reads: spec.input.pfs.repo }),
     plan: async () => {
       const before = await versions.pipeline(project, name)
       const plan = await pipelines.plan(project, document.value)

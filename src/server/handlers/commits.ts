@@ -2,7 +2,7 @@ import { must } from '../../base/assert.ts'
 import { utf8 } from '../../base/bytes.ts'
 import { VarveError } from '../../base/errors.ts'
 import type { Commit, CommitKey } from '../../model/entities.ts'
-import { commitKey, hasEnded } from '../../model/entities.ts'
+import { commitKey, hasArrived } from '../../model/entities.ts'
 import { parseId } from '../../model/id.ts'
 import { parseName } from '../../model/name.ts'
 import type { VersionEntry } from '../../versions/versions.ts'
@@ -112,7 +112,7 @@ export function commitHandlers({ versions, tails }: Context): Commits {
       const row = await tipOrCommit(versions, project, repo, ref)
       const ended = await tails.until(project, {
         read: async () => (await versions.commit(project, row)) ?? row,
-        done: ({ state }) => hasEnded(state),
+        done: hasArrived,
         concerns: (entry) => concernsCommit(entry, row),
         timeoutMs: query.timeoutMs ?? DEFAULT_WAIT_MS,
         signal,

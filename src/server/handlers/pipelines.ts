@@ -141,7 +141,8 @@ export function pipelineHandlers(context: Context): PipelineRoutes {
       const row = await requireJob(versions, project, pipeline, job)
       const ended = await tails.until(project, {
         read: async () => (await versions.job(project, pipeline, row.commit.id)) ?? row,
-        done: ({ endedAtMs }) => endedAtMs !== null,
+        done: ({ endedAtMs, standing, state }) =>
+          endedAtMs !== null || (standing === true && state === 'running'),
         concerns: (entry) =>
           concernsCommit(entry, row.commit) ||
           ('yes' in entry.decision &&

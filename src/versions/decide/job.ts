@@ -30,7 +30,9 @@ export function startJob(
   const branch = branchOf(tx, commit)
   const pipeline = branch.pipeline === null ? undefined : tx.view.pipelines.get(branch.pipeline)
   if (pipeline?.state !== 'running') return not('its pipeline is stopped')
-  const running: Commit = { ...commit, state: 'running', parent: branch.head?.id ?? null }
+  const standing = op.standing && { standing: op.standing }
+  const parent = branch.head?.id ?? null
+  const running: Commit = { ...commit, ...standing, state: 'running', parent }
   const job: Job = {
     pipeline: pipeline.name,
     pipelineVersion: pipeline.version,
@@ -39,6 +41,7 @@ export function startJob(
     plan: op.plan,
     chunks: op.chunks,
     codeKey: op.codeKey,
+    ...standing,
     planned: op.planned,
     counts: null,
     datumTree: null,

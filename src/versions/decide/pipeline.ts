@@ -1,4 +1,5 @@
-// A pipeline fills one branch of a repo it owns, which is made from its inputs.
+// A pipeline fills one branch of a repo it owns, which is made from its inputs. Without inputs only
+// people open its commits, by putting and starting it; the other branches of its repo are then like any.
 
 import type { Pipeline } from '../../model/entities.ts'
 import { branchKey, commitKey } from '../../model/entities.ts'
@@ -55,8 +56,6 @@ function checkPut(tx: Transaction, put: PipelinePut): Stop | undefined {
   for (const name of [put.name, put.outputBranch])
     if (!isName(name))
       return refuse('INVALID_OPTION', `cannot use "${name}" as the name of a pipeline`)
-  if (put.inputs.length === 0)
-    return refuse('INVALID_SPEC', `cannot put the pipeline "${put.name}": it has no input`)
   const repo = tx.view.repos.get(put.name)
   if (repo && repo.pipeline !== put.name)
     return refuse(

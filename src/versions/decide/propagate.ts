@@ -1,6 +1,8 @@
 // A new tip that is not AUTO opens, in its own entry, exactly one AUTO commit on every branch
 // transitively below, in topological order, made from the tips at that point.
 //
+// A branch that a pipeline fills from nothing is below none: it opens one when it is due, and only then.
+//
 // A branch below opens nothing when
 //  - an input has no tip yet, or none of its inputs has a new one (its way up is stopped);
 //  - its pipeline is stopped;
@@ -14,7 +16,7 @@ import type { Branch, Cause, Commit, CommitKey } from '../../model/entities.ts'
 import { branchKey, hasEnded } from '../../model/entities.ts'
 import type { Id } from '../../model/id.ts'
 import { must } from '../../base/assert.ts'
-import { frontOf, queueBackwards } from '../state.ts'
+import { queueBackwards, queueOf } from '../state.ts'
 import { tipOf } from './end.ts'
 import type { Stop, Transaction } from './transaction.ts'
 import { refuse } from './transaction.ts'
@@ -26,7 +28,8 @@ export function propagate(tx: Transaction): Stop | undefined {
   for (const key of belowInOrder(tx)) {
     const branch = must(tx.view.branches.get(key), `branch "${key}"`)
     const above = branch.provenance.map(branchKey)
-    if (above.length === 0 || !(tx.due.has(key) || above.some((one) => fresh.has(one)))) continue
+    if (above.length === 0 && branch.pipeline === null) continue
+    if (!tx.due.has(key) && !above.some((one) => fresh.has(one))) continue
     if (branch.pipeline !== null && tx.view.pipelines.get(branch.pipeline)?.state !== 'running')
       continue
     const planned = closure(tx, above, openings)
@@ -156,10 +159,10 @@ function causeNow(tx: Transaction, inputs: readonly CommitKey[]): Cause | null {
  * for ever. By null, what they were made from has changed, and all are.
  */
 export function supersede(tx: Transaction, branch: string, by: Commit | null): void {
-  const front = by && frontOf(tx.view, branch)
+  const kept = by && turnOf(tx, branch)
   for (const commit of queueBackwards(tx.view, branch)) {
     if (by && commit.id === by.id) continue
-    if (commit.state !== 'queued' || commit.id === front?.id || (by && markedHere(commit))) break
+    if (commit.state !== 'queued' || commit.id === kept?.id || (by && markedHere(commit))) break
     if (commit.cause) continue
     tx.commit({
       ...commit,
@@ -171,6 +174,13 @@ export function supersede(tx: Transaction, branch: string, by: Commit | null): v
     })
   }
   tx.unsettled.add(branch)
+}
+
+/** The front; where that runs without end, the first that can take its place. */
+function turnOf(tx: Transaction, branch: string): Commit | undefined {
+  for (const commit of queueOf(tx.view, branch))
+    if (!commit.cause && !(commit.standing && commit.state === 'running')) return commit
+  return undefined
 }
 
 /** Marked by `supersede`, so that all between it and the front are: not for an input that was superseded. */

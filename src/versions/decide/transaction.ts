@@ -136,10 +136,15 @@ export function missingBranch(view: View, key: BranchKey): Stop {
   return missing('NOT_FOUND_BRANCH', `branch of "${key.repo}"`, key.branch, names)
 }
 
-/** The pipeline whose jobs alone write to the branch, or the branches it is made from, in words. */
+/**
+ * The pipeline whose jobs alone write to the branch, or the branches it is made from, in words. To the
+ * other branches of its repo a pipeline without inputs lets everybody write.
+ */
 export function filledBy(view: View, repo: Repo, branch: Branch | undefined): string | undefined {
   const owner = branch?.pipeline ?? repo.pipeline
-  if (owner !== null && view.pipelines.has(owner)) return `the pipeline "${owner}" fills it`
+  const pipeline = owner === null ? undefined : view.pipelines.get(owner)
+  if (pipeline && (pipeline.inputs.length > 0 || branch?.pipeline === owner))
+    return `the pipeline "${owner}" fills it`
   if (branch && branch.provenance.length > 0)
     return `it is made from ${branch.provenance.map(branchKey).join(', ')}`
   return undefined

@@ -326,6 +326,21 @@ const rows: Row[] = [
     'tried again',
   ],
   [
+    'on a node that is silent',
+    podOf({
+      phase: 'Running',
+      conditions: [{ type: 'Ready', status: 'False' }],
+      containerStatuses: [
+        { name: 'user', ready: true },
+        { name: 'agent', ready: true },
+      ],
+    }),
+    'failing',
+    'NodeLost',
+    'nothing is heard of node "node-1"',
+    'look at the node',
+  ],
+  [
     'preempted',
     disrupted('PreemptionByScheduler'),
     'leaving',
@@ -343,6 +358,14 @@ const rows: Row[] = [
     'ended',
     'Evicted',
     'imminent node shutdown',
+    'tried again',
+  ],
+  [
+    'stopped by the node, which does not say why',
+    podOf({ phase: 'Succeeded' }),
+    'ended',
+    'Evicted',
+    'node "node-1" put the pod out: no message',
     'tried again',
   ],
   [
@@ -455,6 +478,27 @@ describe('a pod', () => {
     })
     expect(told.cause?.reason).toBe(expected)
     expect(told.cause?.cause).toContain(text)
+  })
+
+  // The kubelet says "Succeeded" without a reason of a pod it put out, if its containers end with code 0.
+  test.each([
+    ['still running', podOf({ phase: 'Running' }), 'failing'],
+    ['over', podOf({ phase: 'Succeeded' }), 'ended'],
+    ['on its way out', podOf({ phase: 'Succeeded' }, { deletionTimestamp: CREATED }), 'leaving'],
+  ])('that is put out tells by its event why: %s', (_, pod, state) => {
+    const message = 'Pod ephemeral local storage usage exceeds the total limit of containers 16Mi. '
+    const told = causeOfPod(pod, { ...given, events: [event('Evicted', message)] })
+    expect(told).toMatchObject({
+      state,
+      cause: {
+        reason: 'Evicted',
+        cause:
+          'node "node-1" put the pod out: Pod ephemeral local storage usage exceeds the total limit of containers 16Mi',
+        remedy: expect.stringContaining('resources.disk'),
+      },
+    })
+    const older = causeOfPod(pod, { ...given, events: [event('Evicted', message, 'another')] })
+    expect(older.cause?.cause ?? '').not.toContain('16Mi')
   })
 
   test('events of an older pod of the same name say nothing', () => {

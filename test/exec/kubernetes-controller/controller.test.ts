@@ -138,20 +138,45 @@ describe('leftovers', () => {
     await until(() => replicas() === 0)
   })
 
-  test('a pod that is over goes after its reason was kept', async () => {
+  test.each([
+    ['Failed', { reason: 'Evicted', message: 'The node was low on resource: memory.' }],
+    ['Succeeded', {}],
+  ])('a pod that is over, %s, goes after its reason was kept', async (phase, more) => {
     cluster.wanted.set('a', { digest: '1', queued: 0 })
     const labels = { ours: 'yes', pool: 'a' }
-    const message = 'The node was low on resource: memory.'
+    // Old enough to go at the first look.
+    const creationTimestamp = new Date(0).toISOString()
     api.put('pods', {
-      metadata: {
-        name: 'gone',
-        labels,
-        ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'r' }],
-      },
-      status: { phase: 'Failed', reason: 'Evicted', message },
+      metadata: { name: 'gone', labels, creationTimestamp },
+      status: { phase, ...more },
     })
+    cluster.killed.add('gone')
     await until(() => pods() === 0)
     expect(report()?.ends).toMatchObject([{ pod: 'gone', cause: { reason: 'Evicted' } }])
+  })
+
+  test('a pod that was put out and ended in order is told with what only its event says', async () => {
+    cluster.wanted.set('a', { digest: '1', queued: 200, pods: 1 })
+    await until(() => report()?.running === 1)
+    const [pod] = api.all('pods')
+    if (pod === undefined) throw new Error('no pod')
+    const { name } = pod.metadata
+    cluster.killed.add(name)
+    api.put('pods', { ...pod, status: { phase: 'Succeeded' } })
+    await until(() => report()?.ends.length === 1)
+    // Events may come later than what they are about.
+    api.put('events', {
+      metadata: { name: 'e' },
+      reason: 'Evicted',
+      message: 'Usage of EmptyDir volume "work" exceeds the limit "16Mi". ',
+      involvedObject: { kind: 'Pod', name, uid: pod.metadata.uid ?? '' },
+    })
+    await until(() => report()?.ends[0]?.cause.cause.includes('exceeds') === true)
+    await until(() => !api.all('pods').some((one) => one.metadata.name === name))
+    await clock.sleep(60_000)
+    expect(report()?.ends).toMatchObject([
+      { pod: name, cause: { reason: 'Evicted', remedy: expect.stringContaining('disk') } },
+    ])
   })
 })
 

@@ -173,10 +173,11 @@ export class PoolController {
       memory.unwantedSinceMs = undefined
       settled = (await this.#attempt(memory, () => this.#make(pool, decision, orders))) && settled
     }
-    settled = (await this.#collect(orders)) && settled
+    const { deployments, pods } = this.#cluster
+    if (deployments.some(isShort) || pods.some(isOver)) await this.#news.read()
+    // Before pods that are over are taken away.
     this.#noteEnds(orders)
-    if (this.#cluster.deployments.some(isShort)) await this.#news.read()
-    return settled
+    return (await this.#collect(orders)) && settled
   }
 
   #state(pool: WantedPool, orders: Orders): PoolState {

@@ -27,6 +27,8 @@ export type Reason =
   | 'ClusterUnreachable'
   | 'Denied'
   | 'SpecRefused'
+  | 'ServiceRefused'
+  | 'NameTaken'
   | 'OwnerMissing'
   | 'Preparing'
   | 'WorkUnknown'

@@ -34,7 +34,7 @@ export class Memories {
   readonly markedMs = new Map<string, number>()
   /** Pods we took ourselves. */
   readonly taken = new Set<string>()
-  readonly #endsSeen = new Map<string, string>()
+  readonly #endsSeen = new Map<string, PodEnd>()
 
   ids(): readonly string[] {
     return [...this.#pools.keys()]
@@ -69,19 +69,25 @@ export class Memories {
     this.#pools.delete(id)
   }
 
-  /** Keeps an end once, however often it is seen. `key` names it, `pod` is its name. */
+  /**
+   * Keeps an end once, however often it is seen. `key` names it. Its first reason stays: what is done with
+   * the pod afterwards is not why it ended. The words of that reason may become more exact.
+   */
   noteEnd(id: string, key: string, end: PodEnd): void {
-    if (this.#endsSeen.has(key)) return
-    this.#endsSeen.set(key, end.pod)
+    const seen = this.#endsSeen.get(key)
+    if (seen !== undefined && seen.cause.reason !== end.cause.reason) return
     const { ends } = this.of(id)
-    ends.push(end)
+    const told = { ...end, atMs: seen?.atMs ?? end.atMs }
+    this.#endsSeen.set(key, told)
+    if (seen === undefined) ends.push(told)
+    else if (ends.includes(seen)) ends[ends.indexOf(seen)] = told
     ends.splice(0, ends.length - MAX_ENDS)
   }
 
   /** Forgets what was remembered of pods that are gone. */
   keepPods(pods: readonly Pod[]): void {
     const names = new Set(pods.map((pod) => pod.metadata.name))
-    for (const [key, pod] of this.#endsSeen) if (!names.has(pod)) this.#endsSeen.delete(key)
+    for (const [key, { pod }] of this.#endsSeen) if (!names.has(pod)) this.#endsSeen.delete(key)
     for (const name of this.taken) if (!names.has(name)) this.taken.delete(name)
     for (const name of this.markedMs.keys()) if (!names.has(name)) this.markedMs.delete(name)
   }

@@ -1,5 +1,5 @@
 // Events and quotas of the namespace: read only while something is not running, and not at every pass.
-// Without the right to read them causes are told less exactly, and that is all.
+// Where they cannot be read the last ones stay, or causes are told less exactly, and that is all.
 
 import type { Clock } from '../../../base/clock.ts'
 import type { KubernetesClient } from './client.ts'
@@ -26,15 +26,13 @@ export class News {
     if (nowMs - this.#readMs < NEWS_MS) return
     const scope = { namespace: this.#namespace }
     const [events, quotas] = await Promise.all([
-      this.#client.list('events', { ...scope, fields: 'involvedObject.kind=Pod' }).catch(nothing),
-      this.#client.list('resourcequotas', scope).catch(nothing),
+      this.#client
+        .list('events', { ...scope, fields: 'involvedObject.kind=Pod' })
+        .catch(() => ({ items: this.events })),
+      this.#client.list('resourcequotas', scope).catch(() => ({ items: this.quotas })),
     ])
     this.events = events.items
     this.quotas = quotas.items
     this.#readMs = nowMs
   }
-}
-
-function nothing(): { items: readonly never[] } {
-  return { items: [] }
 }

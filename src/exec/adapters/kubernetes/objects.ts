@@ -132,6 +132,20 @@ export interface NetworkPolicy extends KubernetesObject {
   }
 }
 
+export interface Service extends KubernetesObject {
+  readonly spec?: {
+    readonly type?: string
+    readonly selector?: Readonly<Record<string, string>>
+    readonly ports?: readonly ServicePort[]
+  }
+}
+
+export interface ServicePort {
+  readonly protocol?: string
+  readonly port: number
+  readonly targetPort?: number | string
+}
+
 /** What is sent; it never comes back. */
 export interface Secret extends KubernetesObject {
   readonly type?: string
@@ -147,7 +161,7 @@ export interface Kinds {
   readonly resourcequotas: ResourceQuota
   readonly secrets: Secret
   readonly configmaps: KubernetesObject
-  readonly services: KubernetesObject
+  readonly services: Service
   readonly networkpolicies: NetworkPolicy
 }
 

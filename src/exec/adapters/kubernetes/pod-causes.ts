@@ -9,6 +9,7 @@ import type { PodStatus } from '../../../model/pool-status.ts'
 import { containerTrouble, whyContainersFailed, missingReference } from './container-causes.ts'
 import { firstLine } from './hindrance.ts'
 import type { Hindrance } from './hindrance.ts'
+import { nodeSilent, stopped, whyGone } from './node-causes.ts'
 import type { Event, Pod } from './objects.ts'
 
 export type PodState = PodStatus['state']
@@ -31,12 +32,13 @@ export interface Circumstances {
 /** What a pod does and, if it does not run, why. */
 export function causeOfPod(pod: Pod, given: Circumstances): PodCause {
   const status = pod.status ?? {}
-  const went = whyGone(pod)
+  const went = whyGone(pod, lastEvent(pod, given.events, 'Evicted'))
   if (pod.metadata.deletionTimestamp !== undefined)
     return { state: 'leaving', cause: went ?? deleted(pod, given) }
   if (status.phase === 'Failed') return { state: 'ended', cause: went ?? whyFailed(pod) }
-  if (status.phase === 'Succeeded') return { state: 'ended', cause: undefined }
-  const hindered = unschedulable(pod) ?? containerTrouble(pod) ?? went
+  if (status.phase === 'Succeeded')
+    return { state: 'ended', cause: went ?? (isRetired(pod, given) ? undefined : stopped(pod)) }
+  const hindered = unschedulable(pod) ?? containerTrouble(pod) ?? went ?? nodeSilent(pod)
   if (hindered !== undefined)
     return { state: status.phase === 'Running' ? 'failing' : 'waiting', cause: hindered }
   if (status.phase === 'Running' && (status.containerStatuses ?? []).every((one) => one.ready))
@@ -72,64 +74,6 @@ function place(said: string): string {
   return 'kubectl describe nodes shows what each node has left and refuses'
 }
 
-/** What made a pod go or fail that is no matter of its containers. */
-function whyGone(pod: Pod): Hindrance | undefined {
-  const status = pod.status ?? {}
-  const message = firstLine(status.message ?? '')
-  const disruption = status.conditions?.find(
-    (one) => one.type === 'DisruptionTarget' && one.status === 'True',
-  )
-  const node = `node "${pod.spec?.nodeName ?? ''}"`
-  if (status.reason === 'Evicted') return evicted(node, message)
-  if (
-    status.reason === 'NodeLost' ||
-    disruption?.reason === 'DeletionByTaintManager' ||
-    disruption?.reason === 'DeletionByPodGC'
-  )
-    return {
-      reason: 'NodeLost',
-      cause: `${node} is lost or was taken away`,
-      remedy:
-        'nothing to do: its datums are tried again elsewhere; look at the node if it should be there',
-    }
-  if (disruption?.reason === 'PreemptionByScheduler')
-    return {
-      reason: 'Preempted',
-      cause: `a pod of higher priority took its place on ${node}`,
-      remedy: 'give the pipeline a priority class, or add nodes',
-    }
-  if (disruption?.reason === 'EvictionByEvictionAPI')
-    return {
-      reason: 'Evicted',
-      cause: `${node} is being drained`,
-      remedy: 'nothing to do: its datums are tried again on another node',
-    }
-  if (
-    disruption?.reason === 'TerminationByKubelet' ||
-    /NodeShutdown|Terminated/.test(status.reason ?? '')
-  )
-    return evicted(node, message || firstLine(disruption?.message ?? ''))
-  return undefined
-}
-
-function evicted(node: string, message: string): Hindrance {
-  const said = message.replace(/[.\s]+$/, '')
-  const cause = `${node} put the pod out: ${said || 'no message'}`
-  if (/ephemeral|EmptyDir|DiskPressure|disk|storage/i.test(said))
-    return {
-      reason: 'Evicted',
-      cause,
-      remedy: 'ask for more disk in resources.disk, or write less beside /pfs/out',
-    }
-  if (/memory/i.test(said))
-    return {
-      reason: 'Evicted',
-      cause,
-      remedy: 'ask for the memory the code really needs in resources.memory',
-    }
-  return { reason: 'Evicted', cause, remedy: 'nothing to do: its datums are tried again elsewhere' }
-}
-
 function whyFailed(pod: Pod): Hindrance | undefined {
   const ended = whyContainersFailed(pod)
   if (ended !== undefined) return ended
@@ -142,7 +86,7 @@ function whyFailed(pod: Pod): Hindrance | undefined {
 }
 
 function deleted(pod: Pod, given: Circumstances): Hindrance | undefined {
-  if (given.retired?.has(pod.metadata.name) === true) return undefined
+  if (isRetired(pod, given)) return undefined
   return {
     reason: 'Deleted',
     cause: `somebody deleted pod "${pod.metadata.name}"`,
@@ -180,6 +124,10 @@ function starting(pod: Pod, given: Circumstances): Hindrance {
         ? 'wait for the image; a smaller one, or one the nodes already hold, starts faster'
         : `kubectl describe pod ${pod.metadata.name} shows what it waits for`,
   }
+}
+
+function isRetired(pod: Pod, given: Circumstances): boolean {
+  return given.retired?.has(pod.metadata.name) === true
 }
 
 function lastEvent(pod: Pod, events: readonly Event[], ...reasons: string[]): Event | undefined {

@@ -15,7 +15,8 @@
 //   over the runner. The runner is process 1 there and ends every other between two datums.
 // - What a program leaves in /tmp, HOME and /dev/shm lies in volumes of its own that the runner can empty;
 //   the pod's own /dev/shm, which its containers share, is hidden.
-// - They share one network: nothing of the agent may listen. The NetworkPolicy is of both.
+// - They share one network: nothing of the agent may listen. The NetworkPolicy is of both. A service's port
+//   is opened beside it (service-objects.ts); nothing asks the code there whether the pod is ready.
 
 import { assert } from '../../../base/assert.ts'
 import type { SecretUse } from '../../../model/spec-secrets.ts'
@@ -92,6 +93,7 @@ export interface ContainerObject {
   readonly command?: readonly string[]
   readonly args?: readonly string[]
   readonly env: readonly EnvVar[]
+  readonly ports?: readonly { readonly containerPort: number; readonly protocol: 'TCP' }[]
   readonly resources: { readonly requests: Texts; readonly limits: Texts }
   readonly securityContext: {
     readonly allowPrivilegeEscalation: false
@@ -236,6 +238,9 @@ function userContainer(shape: PoolShape, folders: readonly SecretFolder[]): Cont
           : [{ name: envVar, valueFrom: { secretKeyRef: { name, key } } }],
       ),
     ],
+    ...(shape.service && {
+      ports: [{ containerPort: shape.service.port, protocol: 'TCP' }],
+    }),
     resources: { requests: shape.requests, limits: shape.limits },
     // Images write into themselves; what they write stays in the container.
     securityContext: confined(false),

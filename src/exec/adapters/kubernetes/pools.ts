@@ -1,5 +1,6 @@
 // Pools of workers as Deployments of a Kubernetes namespace, for the work there is. What pipelines want
-// becomes pools here (wanted.ts); the controller makes the cluster so; belongings.ts has what pods need.
+// becomes pools here (wanted.ts); the controller makes the cluster so; belongings.ts has what pods need,
+// services.ts what leads to those that serve a port.
 
 import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
@@ -11,6 +12,7 @@ import { PoolController } from './controller.ts'
 import type { ControllerBounds } from './controller.ts'
 import { DIGEST_ANNOTATION, POOL_LABEL, labelSelector } from './names.ts'
 import type { Orders } from './orders.ts'
+import { Services } from './services.ts'
 import { labelsOf, limitsOf } from './settings.ts'
 import type { PoolSettings } from './settings.ts'
 import { wantedOf } from './wanted.ts'
@@ -29,6 +31,7 @@ export interface KubernetesPoolsOptions {
 export class KubernetesPools implements Pools {
   readonly #options: KubernetesPoolsOptions
   readonly #belongings: Belongings
+  readonly #services: Services
   readonly #controller: PoolController
   #unmade: readonly PoolStatus[] = []
 
@@ -37,13 +40,17 @@ export class KubernetesPools implements Pools {
     const { client, foreman, settings, clock, random, bounds } = options
     this.#options = options
     this.#belongings = new Belongings(options)
+    this.#services = new Services(options)
     this.#controller = new PoolController({
       client,
       superior: {
         orders: () => this.#orders(),
         retire: (pool, pods) => foreman.retire(pool, pods),
         furnish: (pool) => this.#belongings.furnish(pool),
-        clear: (kept) => this.#belongings.clear(kept),
+        clear: async (kept) => {
+          await this.#belongings.clear(kept)
+          await this.#services.clear(kept)
+        },
       },
       names: {
         namespace: settings.namespace,
@@ -72,7 +79,8 @@ export class KubernetesPools implements Pools {
   }
 
   status(): readonly PoolStatus[] {
-    return [...this.#controller.status(), ...this.#unmade]
+    const made = this.#controller.status().map((one) => this.#services.tell(one))
+    return [...made, ...this.#unmade]
   }
 
   async #orders(): Promise<Orders> {
@@ -80,8 +88,9 @@ export class KubernetesPools implements Pools {
     const { pipelines, busy } = await foreman.demand()
     const hindrance = await this.#belongings.lay()
     const { owner } = this.#belongings
-    const { pools, unmade } = wantedOf(pipelines, { settings, owner, digest })
+    const { pools, services, unmade } = wantedOf(pipelines, { settings, owner, digest })
     this.#unmade = unmade
+    if (hindrance === undefined) await this.#services.lay(services, owner)
     return { pools, limits: limitsOf(settings), busy, hindrance }
   }
 }

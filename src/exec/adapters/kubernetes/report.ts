@@ -42,6 +42,8 @@ export function statusOf(id: string, memory: PoolMemory, seen: Seen): PoolStatus
     replicas: deployment?.spec?.replicas ?? 0,
     wanted: memory.wanted,
     cause: cause ?? null,
+    // Pools do not know of the Services before them (services.ts).
+    address: null,
     change: memory.change ?? null,
     pods,
     ends: [...memory.ends],

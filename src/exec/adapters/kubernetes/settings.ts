@@ -1,6 +1,7 @@
 // How the operator wants pools kept, and what is meant where nothing is said.
 
 import { quantity } from '../../../model/spec-quantity.ts'
+import type { ServiceSpec } from '../../../model/spec-standing.ts'
 import type { Door, Peer } from './network-policy.ts'
 import type { AgentImage } from './pod.ts'
 import type { Caps, PriceTable, ScaleLimits } from './scale.ts'
@@ -36,6 +37,7 @@ export interface PoolSettings {
   readonly graceSeconds?: number
   readonly defaults?: Partial<PodDefaults>
   readonly agent?: { readonly requests?: Texts; readonly limits?: Texts }
+  readonly services?: { readonly types: readonly ServiceSpec['type'][] }
 }
 
 const LABELS: Texts = { 'app.kubernetes.io/managed-by': 'varve' }
@@ -43,6 +45,7 @@ const COOL_DOWN_SECONDS = 60
 const GRACE_SECONDS = 30
 const AGENT_REQUESTS: Texts = { cpu: '50m', memory: '96Mi' }
 const AGENT_LIMITS: Texts = { memory: '512Mi' }
+const SERVICE_TYPES: readonly ServiceSpec['type'][] = ['ClusterIP']
 const NO_PRICES: PriceTable = { cpuHour: 0, memoryGiBHour: 0, gpuHour: 0 }
 
 /** On all that is made, and how it is found again. */
@@ -67,6 +70,11 @@ export function graceSecondsOf(settings: PoolSettings): number {
 
 export function podDefaultsOf(settings: PoolSettings): PodDefaults {
   return { ...POD_DEFAULTS, ...settings.defaults }
+}
+
+/** Kinds of Kubernetes Services that pipelines may have. */
+export function serviceTypesOf(settings: PoolSettings): readonly ServiceSpec['type'][] {
+  return settings.services?.types ?? SERVICE_TYPES
 }
 
 export function limitsOf(settings: PoolSettings): ScaleLimits {

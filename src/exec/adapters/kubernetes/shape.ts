@@ -32,6 +32,8 @@ export interface PoolShape {
   readonly gid: number
   readonly labels: Texts
   readonly annotations: Texts
+  /** Whose port its pods have open; a service shares its pods with nobody. */
+  readonly service?: { readonly pipeline: string; readonly port: number }
 }
 
 /** What a worker asks for when its pipeline says nothing of it. */
@@ -72,6 +74,10 @@ export function shapeOf(project: string, spec: PipelineSpec, options: ShapeOptio
     ...idsOf(spec, defaults),
     labels: sorted(metadata?.labels),
     annotations: sorted(metadata?.annotations),
+    // Absent where there is none: pools of others keep the names they had.
+    ...(spec.service && {
+      service: { pipeline: spec.pipeline.name, port: spec.service.internalPort },
+    }),
   }
   return { name: poolName(project, options.digest(JSON.stringify(shape))), ...shape }
 }

@@ -5,10 +5,11 @@ import type { PoolStatus } from '../../../model/pool-status.ts'
 import type { PipelineDemand } from '../../pools.ts'
 import { deploymentOf } from './deployment.ts'
 import type { Hindrance } from './hindrance.ts'
-import { poolName } from './names.ts'
+import { poolName, serviceName } from './names.ts'
 import type { Deployment, OwnerReference } from './objects.ts'
 import type { WantedPool } from './orders.ts'
 import type { PipelineWork } from './scale.ts'
+import type { WantedService } from './service-objects.ts'
 import { agentOf, graceSecondsOf, labelsOf, podDefaultsOf } from './settings.ts'
 import type { PoolSettings } from './settings.ts'
 import { capsOf, shapeOf, sizeOf } from './shape.ts'
@@ -16,6 +17,7 @@ import type { PoolShape } from './shape.ts'
 
 export interface Wanted {
   readonly pools: readonly WantedPool[]
+  readonly services: readonly WantedService[]
   /** Of pipelines no pod can be made for. */
   readonly unmade: readonly PoolStatus[]
 }
@@ -26,10 +28,14 @@ export interface WantedOptions {
   readonly digest: (text: string) => string
 }
 
-/** A pipeline may be named more than once, by each of its jobs: its caps hold for all of them together. */
+/**
+ * A pipeline may be named more than once, by each of its jobs: its caps hold for all of them together, and
+ * its service is the one of the pipeline as it stands.
+ */
 export function wantedOf(pipelines: readonly PipelineDemand[], options: WantedOptions): Wanted {
   const pools = new Map<string, { pool: WantedPool; work: Map<string, PipelineWork> }>()
   const unmade = new Map<string, PoolStatus>()
+  const services = new Map<string, WantedService | undefined>()
   for (const one of pipelines) {
     const { project, spec, queued, running } = one
     const { name } = spec.pipeline
@@ -50,6 +56,8 @@ export function wantedOf(pipelines: readonly PipelineDemand[], options: WantedOp
         caps: capsOf(spec),
       })
       pools.set(shape.name, { pool, work })
+      const key = JSON.stringify([project, name])
+      if (!services.has(key)) services.set(key, serviceFor(shape, spec, options))
     } catch (error) {
       const status = unmadeStatus(one, error, options)
       if ((unmade.get(status.pool)?.wanted ?? 0) <= status.wanted) unmade.set(status.pool, status)
@@ -57,6 +65,7 @@ export function wantedOf(pipelines: readonly PipelineDemand[], options: WantedOp
   }
   return {
     pools: [...pools.values()].map(({ pool, work }) => ({ ...pool, work: [...work.values()] })),
+    services: [...services.values()].filter((one) => one !== undefined),
     unmade: [...unmade.values()],
   }
 }
@@ -87,6 +96,17 @@ function poolFor(shape: PoolShape, { settings, owner, digest }: WantedOptions): 
   }
 }
 
+function serviceFor(
+  { name: pool, project }: PoolShape,
+  spec: PipelineSpec,
+  { digest }: WantedOptions,
+): WantedService | undefined {
+  if (spec.service === undefined) return undefined
+  const pipeline = spec.pipeline.name
+  const name = serviceName(pipeline, digest(JSON.stringify([project, pipeline])))
+  return { name, project, pipeline, pool, spec: spec.service }
+}
+
 function unmadeStatus(
   { project, spec, queued, running }: PipelineDemand,
   error: unknown,
@@ -107,6 +127,7 @@ function unmadeStatus(
     replicas: 0,
     wanted: queued + running,
     cause,
+    address: null,
     change: null,
     pods: [],
     ends: [],

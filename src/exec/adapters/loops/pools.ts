@@ -62,6 +62,7 @@ export class LoopPools implements Pools {
         replicas: size,
         wanted: size,
         cause: whole ? null : this.#hindrance,
+        address: null,
         change: null,
         pods: [...this.#alive].map((number) => this.#podStatus(number)),
         ends: [...this.#ends],
