@@ -38,8 +38,8 @@ interface JobWork {
   meta: Promise<PlanMeta> | undefined
   /** Believed ready, the next last. */
   readonly ready: number[]
-  /** Tokens of rows, as far as is known; undefined: there is none. */
-  readonly tokens: Map<number, number | undefined>
+  /** Tokens of rows that are there, as far as is known. */
+  readonly tokens: Map<number, number>
   /** Who holds what, as far as this server knows. */
   readonly leased: Map<number, string>
 }
@@ -48,8 +48,6 @@ const RESCAN_MS = 5_000
 /** A worker that is to go away asks so often whether it may stay after all. */
 const RETIRED_MS = 2_000
 const MAX_GREETED = 10_000
-/** The token of a row of which nothing is known: as the scheduler makes it. */
-const MADE = 0
 
 /** Where each pipeline has workers of its own. */
 export interface PoolKeeping {
@@ -119,7 +117,7 @@ export class WorkQueue {
       const ready = Array.from({ length: job.chunks }, (_, i) => job.chunks - 1 - i)
       const { project } = board
       const maps = {
-        tokens: new Map<number, number | undefined>(),
+        tokens: new Map<number, number>(),
         leased: new Map<number, string>(),
       }
       this.#jobs.set(key, { project, job, meta: undefined, ready, ...maps })
@@ -258,12 +256,19 @@ export class WorkQueue {
     if (row?.state !== 'leased' || row.owner !== claim.owner || row.token !== claim.token)
       return false
     const work = this.#jobOf(claim)
+    if (!work && !(await this.#runs(claim))) return false
     if (work && work.leased.get(claim.n) !== claim.owner) {
       work.leased.set(claim.n, claim.owner)
       const at = work.ready.indexOf(claim.n)
       if (at >= 0) work.ready.splice(at, 1)
     }
     return true
+  }
+
+  /** Its row may stand for a while after its pipeline was deleted. */
+  async #runs({ project, pipeline, job }: ChunkKey): Promise<boolean> {
+    const known = await this.#versions.job(project, pipeline, job)
+    return known?.state === 'running' || known?.state === 'stopping'
   }
 
   /**
@@ -312,12 +317,12 @@ export class WorkQueue {
     worker: string,
   ): Promise<{ readonly lease: Lease; readonly noted: Promise<void> } | undefined> {
     for (;;) {
-      const token = work.tokens.has(chunk.n) ? work.tokens.get(chunk.n) : MADE
+      const token = work.tokens.get(chunk.n)
       const noted = this.#pools?.book.note(worker, chunk, leaseToken(token)) ?? Promise.resolve()
       // A note of a lease that was not to be had may be lost.
       noted.catch(() => {})
       const answer = await this.#rows.claim(chunk, worker, token)
-      if (answer === undefined) work.tokens.set(chunk.n, undefined)
+      if (answer === undefined) work.tokens.delete(chunk.n)
       else if (!('state' in answer)) return { lease: answer as Lease, noted }
       else if (answer.state === 'ready') work.tokens.set(chunk.n, answer.token ?? 0)
       else {

@@ -4,10 +4,10 @@
 // carries out. A share of the projects saves the others the work.
 
 import type { Clock } from '../base/clock.ts'
-import { Semaphore, forEachLimit } from '../base/async.ts'
+import { Semaphore } from '../base/async.ts'
 import { isVarveError } from '../base/errors.ts'
 import type { JobInput } from '../model/datum.ts'
-import type { Branch, Commit, Job, Pipeline } from '../model/entities.ts'
+import type { Branch, Commit, Pipeline } from '../model/entities.ts'
 import { commitKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { PfsInput, PipelineSpec } from '../model/spec-pipeline.ts'
@@ -21,7 +21,6 @@ import type { Share } from './share.ts'
 import { writePlan } from './plan.ts'
 import type { PlanRequest, Planner } from './planner.ts'
 import { trouble } from './trouble.ts'
-import type { WorkRows } from './work.ts'
 
 const PLANS_AT_ONCE = 4
 const AGAIN_MS = 1_000
@@ -31,7 +30,6 @@ export class Scheduler {
   readonly #board: Board
   readonly #versions: Versions
   readonly #planner: Planner
-  readonly #rows: WorkRows
   readonly #clock: Clock
   readonly #ids: () => Id
   readonly #share: Share
@@ -39,7 +37,6 @@ export class Scheduler {
   readonly #doing = new Set<string>()
   /** Those about which an entry came meanwhile: looked at once more. */
   readonly #missed = new Set<string>()
-  readonly #made = new Set<string>()
   readonly #gate = new Semaphore(PLANS_AT_ONCE)
   #signal: AbortSignal | undefined
 
@@ -47,7 +44,6 @@ export class Scheduler {
     board: Board
     versions: Versions
     planner: Planner
-    rows: WorkRows
     clock: Clock
     ids: () => Id
     /** Default: every project. */
@@ -56,7 +52,6 @@ export class Scheduler {
     this.#board = options.board
     this.#versions = options.versions
     this.#planner = options.planner
-    this.#rows = options.rows
     this.#clock = options.clock
     this.#ids = options.ids
     this.#share = options.share ?? ALL_PROJECTS
@@ -82,11 +77,6 @@ export class Scheduler {
       if (pipeline.state !== 'running' || !front) continue
       if (front.state === 'queued' && !front.cause) this.#begin(board, pipeline, front)
       if (front.state === 'running' && front.standing) this.#replace(board, front)
-    }
-    for (const job of board.jobs.values()) this.#carryOut(board, job)
-    for (const key of this.#made) {
-      const [project = '', job = ''] = key.split('/')
-      if (project === board.project && !board.jobs.has(job)) this.#made.delete(key)
     }
   }
 
@@ -177,19 +167,6 @@ export class Scheduler {
         if (board && !this.#signal?.aborted) this.#look(board)
       })
     }
-  }
-
-  /** Rows of a recorded plan, whoever planned it; any number of times. */
-  #carryOut(board: ProjectBoard, job: Job): void {
-    const key = `${board.project}/${jobKey(job)}`
-    if (this.#made.has(key) || job.state !== 'running') return
-    this.#made.add(key)
-    const chunk = { project: board.project, pipeline: job.pipeline, job: job.commit.id }
-    const numbers = Array.from({ length: job.chunks }, (_, n) => n)
-    void forEachLimit(numbers, 16, (n) => this.#rows.make({ ...chunk, n })).catch((error) => {
-      trouble(`make the work of "${jobKey(job)}"`, error)
-      this.#made.delete(key)
-    })
   }
 }
 

@@ -1,14 +1,13 @@
 // Rows of work: one partition for each chunk of a job.
 //
-//   no row → leased(owner, 1)                            the first claim makes the row
-//   no row → ready(0)                                    or it is made before; both only if there is none
+//   no row → leased(owner, 1)                            the first claim makes the row, if there is none
 //   ready(token) → leased(owner, token + 1) → done(result)
 //                         └→ ready(token)       when its owner was not seen for a while, or gave it back
 //   no row | ready | leased → closed            the job was stopped
 //
 // The row is the result: what is done stays done, and only the lease that stands can make it so. A
 // token rises at each claim, so each condition holds at most once: also that there is no row, for rows
-// never go. Rows are made from the recorded plan, insert-if-absent, by anyone.
+// never go. Which chunks there are is in the recorded plan; anyone may make their rows.
 
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
@@ -72,11 +71,6 @@ export class WorkRows {
   /** As it stands; undefined: nobody made it yet. */
   get(key: ChunkKey): Promise<WorkRow | undefined> {
     return this.#options.tables.get(WORK, partition(key))
-  }
-
-  /** Makes the row if there is none. */
-  async make(key: ChunkKey): Promise<void> {
-    await this.#write(key, 'absent', { state: 'ready', token: 0 })
   }
 
   /**

@@ -209,25 +209,20 @@ const KINDS: readonly Kind[] = [
     },
   },
   {
-    name: 'work made',
-    act: async (unsure, key) => {
-      await rows(unsure).make(chunk(key))
-      return 'stands'
+    name: 'work claimed again',
+    prepare: async (key) => {
+      await rows(tables).claim(chunk(key), 'me', undefined)
+      await rows(tables).reopen(chunk(key), lease)
     },
-    count: async (key) => ((await workState(key)) === 'ready undefined 0' ? 1 : 0),
+    act: async (unsure, key) => {
+      const claimed = await rows(unsure).claim(chunk(key), 'me', 1)
+      return isLease(claimed) ? 'stands' : 'refused'
+    },
+    rival: async (key) => void (await rows(tables).claim(chunk(key), 'other', 1)),
+    count: async (key) => ((await workState(key)) === 'leased me 2' ? 1 : 0),
   },
   {
     name: 'work claimed',
-    prepare: (key) => rows(tables).make(chunk(key)),
-    act: async (unsure, key) => {
-      const claimed = await rows(unsure).claim(chunk(key), 'me', 0)
-      return isLease(claimed) ? 'stands' : 'refused'
-    },
-    rival: async (key) => void (await rows(tables).claim(chunk(key), 'other', 0)),
-    count: async (key) => ((await workState(key)) === 'leased me 1' ? 1 : 0),
-  },
-  {
-    name: 'work claimed that nobody made',
     act: async (unsure, key) => {
       const claimed = await rows(unsure).claim(chunk(key), 'me', undefined)
       return isLease(claimed) ? 'stands' : 'refused'
@@ -237,10 +232,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'work done',
-    prepare: async (key) => {
-      await rows(tables).make(chunk(key))
-      await rows(tables).claim(chunk(key), 'me', 0)
-    },
+    prepare: async (key) => void (await rows(tables).claim(chunk(key), 'me', undefined)),
     act: async (unsure, key) =>
       (await rows(unsure).done(chunk(key), lease, result)) ? 'stands' : 'refused',
     rival: async (key) => void (await rows(tables).reopen(chunk(key), lease)),
@@ -248,10 +240,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'work given back',
-    prepare: async (key) => {
-      await rows(tables).make(chunk(key))
-      await rows(tables).claim(chunk(key), 'me', 0)
-    },
+    prepare: async (key) => void (await rows(tables).claim(chunk(key), 'me', undefined)),
     act: async (unsure, key) =>
       (await rows(unsure).reopen(chunk(key), lease)) ? 'stands' : 'refused',
     rival: async (key) => void (await rows(tables).done(chunk(key), lease, result)),

@@ -116,8 +116,7 @@ test('rows are read together, and what the bell tells meanwhile is newer than wh
     return { project: 'default', pipeline: 'a', job: job()?.commit.id as Id, n }
   })
   for (const chunk of chunks) {
-    await world.rows.make(chunk)
-    await world.rows.claim(chunk, 'w', 0)
+    await world.rows.claim(chunk, 'w', undefined)
   }
   const answer = deferred<void>()
   let asked = 0

@@ -16,23 +16,26 @@ beforeEach(() => {
   chunk = { project: 'p', pipeline: 'l', job: idSource(clock, random)(), n: 0 }
 })
 
-test('one of many claims wins, and making a row again changes nothing', async () => {
-  expect(await rows.claim(chunk, 'w', 0)).toBeUndefined()
-  await Promise.all(Array.from({ length: 5 }, () => rows.make(chunk)))
+/** Claimed and given back. */
+async function given(key: ChunkKey): Promise<void> {
+  await rows.reopen(key, (await rows.claim(key, 'before', undefined)) as Lease)
+}
+
+test('one of many claims of what was given back wins', async () => {
+  expect(await rows.claim(chunk, 'w', 1)).toBeUndefined()
+  await given(chunk)
   const answers = await Promise.all(
-    Array.from({ length: 5 }, (_, i) => rows.claim(chunk, `w${i}`, 0)),
+    Array.from({ length: 5 }, (_, i) => rows.claim(chunk, `w${i}`, 1)),
   )
   const [won, ...more] = answers.filter((answer) => answer && !('state' in answer)) as Lease[]
   expect(more).toEqual([])
-  await rows.make(chunk)
   expect(await rows.get(chunk)).toMatchObject({ state: 'leased', ...won })
 })
 
 test('the first claim makes the row, and only one claim is the first', async () => {
-  const answers = await Promise.all([
-    ...Array.from({ length: 5 }, (_, i) => rows.claim(chunk, `w${i}`, undefined)),
-    rows.make(chunk),
-  ])
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, (_, i) => rows.claim(chunk, `w${i}`, undefined)),
+  )
   const [won, ...more] = answers.filter((answer) => answer && !('state' in answer)) as Lease[]
   expect(more).toEqual([])
   expect(won?.token).toBe(1)
@@ -44,8 +47,7 @@ test('the first claim makes the row, and only one claim is the first', async () 
 })
 
 test('only the lease that stands can be done, and done is for ever', async () => {
-  await rows.make(chunk)
-  const old = (await rows.claim(chunk, 'a', 0)) as Lease
+  const old = (await rows.claim(chunk, 'a', undefined)) as Lease
   expect(await rows.reopen(chunk, old)).toBe(true)
   const young = (await rows.claim(chunk, 'b', 1)) as Lease
   expect(young.token).toBe(2)
@@ -61,12 +63,11 @@ test('only the lease that stands can be done, and done is for ever', async () =>
 test('a closed chunk takes no result, whatever it was', async () => {
   const made = { ...chunk, n: 1 }
   const leased = { ...chunk, n: 2 }
-  await rows.make(made)
-  await rows.make(leased)
-  const lease = (await rows.claim(leased, 'a', 0)) as Lease
+  await given(made)
+  const lease = (await rows.claim(leased, 'a', undefined)) as Lease
   for (const each of [chunk, made, leased]) {
     expect(await rows.close(each)).toBeUndefined()
-    for (const token of [undefined, 0])
+    for (const token of [undefined, 0, 1])
       expect(await rows.claim(each, 'b', token)).toMatchObject({ state: 'closed' })
   }
   expect(await rows.done(leased, lease, result('late'))).toBe(false)

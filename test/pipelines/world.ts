@@ -129,7 +129,7 @@ export class World {
       await board.start(this.#stop.signal)
       // Two of each: whatever they do twice must be as if done once.
       for (let i = 0; i < (options.twins === false ? 1 : 2); i++) {
-        new Scheduler({ board, versions, planner, rows, clock, ids }).start(this.#stop.signal)
+        new Scheduler({ board, versions, planner, clock, ids }).start(this.#stop.signal)
         new Recorder(guests).start(this.#stop.signal)
       }
       queue.start(this.#stop.signal)

@@ -51,7 +51,7 @@ export async function realPipelines(node: Node): Promise<void> {
   const rows = new WorkRows({ tables, clock, random })
   const planner = new Planner({ versions, runner, hash, workers: () => 2 })
   const queue = new WorkQueue({ board, versions, rows, tables, bus, clock })
-  const scheduler = new Scheduler({ board, versions, planner, rows, clock, ids })
+  const scheduler = new Scheduler({ board, versions, planner, clock, ids })
   const recorder = new Recorder({ board, versions, rows, tables, bus, clock, ids })
   try {
     await board.start(signal)
