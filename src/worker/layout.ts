@@ -6,6 +6,7 @@ import { forEachLimit } from '../base/async.ts'
 import { EMPTY } from '../base/bytes.ts'
 import type { ScratchFolder } from '../exec/scratch.ts'
 import type { DatumPiece, PlannedDatum } from '../model/datum.ts'
+import { ROOT } from '../model/path.ts'
 
 const FILES_AT_ONCE = 8
 
@@ -49,9 +50,13 @@ export class Layout {
         empty ? EMPTY : this.#api.read(claim, piece.name, path),
       )
     if (piece.kind === 'file') return write(piece.path)
-    await forEachLimit(this.#api.files(claim, piece.name, piece.path), FILES_AT_ONCE, (file) =>
-      write(file.path),
-    )
+    let files = 0
+    await forEachLimit(this.#api.files(claim, piece.name, piece.path), FILES_AT_ONCE, (file) => {
+      files++
+      return write(file.path)
+    })
+    // Of all folders only a whole input may hold nothing; code looks for it all the same.
+    if (files === 0 && piece.path === ROOT) await this.#folder.empty(piece.name)
   }
 
   /** Nothing is believed to be there any more. */

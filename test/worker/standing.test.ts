@@ -1,11 +1,18 @@
 // Code that does not end by itself, in time that passes when nothing else is left to do.
 
-import { expect, test } from 'vitest'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { VarveError } from '../../src/base/errors.ts'
 import { InlineRunner } from '../../src/exec/adapters/inline/runner.ts'
 import { MemoryScratch } from '../../src/exec/adapters/inline/scratch.ts'
+import { DiskScratch } from '../../src/exec/adapters/process/scratch.ts'
 import type { Exit, RunRequest, Runner } from '../../src/exec/runner.ts'
+import type { PlannedDatum } from '../../src/model/datum.ts'
+import { ROOT } from '../../src/model/path.ts'
 import { Agent } from '../../src/worker/agent.ts'
+import { Layout } from '../../src/worker/layout.ts'
 import { restartMs } from '../../src/worker/standing.ts'
 import { VirtualClock } from '../log/toy.ts'
 import { OneChunk, piece } from './one-chunk.ts'
@@ -218,4 +225,14 @@ test('code that has nowhere to write gets no token', async () => {
   expect(seen).toContain('VARVE_PROJECT_NAME')
   for (const name of ['VARVE_SERVER', 'VARVE_TOKEN', 'VARVE_REPO', 'VARVE_BRANCH'])
     expect(seen).not.toContain(name)
+})
+
+test('an input that holds nothing is a folder all the same', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'varve-layout-'))
+  onTestFinished(() => rm(root, { recursive: true }))
+  const folder = await new DiskScratch({ root }).folder()
+  const api = new OneChunk([{ name: 'in', path: ROOT, kind: 'dir', digest: '1', sizeBytes: 0 }])
+  const [datum] = api.claimed.datums
+  await new Layout({ api, folder, readOnly: true }).lay(api.claimed, datum as PlannedDatum, false)
+  expect(await readdir(join(folder.path, 'in'))).toEqual([])
 })
