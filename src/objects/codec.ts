@@ -80,6 +80,24 @@ export class ByteWriter {
   }
 }
 
+/** As ByteWriter writes it. */
+export function varintBytes(value: number): number {
+  let bytes = 1
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
+  return bytes
+}
+
+/** As ByteWriter writes it. */
+export function textBytes(value: string): number {
+  let bytes = value.length
+  for (let i = 0; i < value.length; i++) {
+    const unit = value.charCodeAt(i)
+    // The two halves of a pair are four bytes together.
+    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return varintBytes(bytes) + bytes
+}
+
 /** Reads what ByteWriter wrote and trusts none of it. @throws VarveError CORRUPT */
 export class ByteReader {
   readonly bytes: Uint8Array

@@ -1,45 +1,15 @@
 // What differs between two trees. Directories with equal ids are not read: the work is in proportion
 // to the change.
 
-import { must } from '../base/assert.ts'
-import { compareUtf8 } from '../base/bytes.ts'
 import type { Path } from '../model/path.ts'
 import { joinPath } from '../model/path.ts'
 import { fileEntryOf } from './entries.ts'
-import type { DirNode, Item } from './node.ts'
-import { EMPTY_DIR, sameItem } from './node.ts'
+import { differing } from './directory.ts'
+import type { Item } from './node.ts'
+import { sameItem } from './node.ts'
 import type { Change } from './objects.ts'
 import type { PackStore } from './store.ts'
 import { filesBelow } from './walk.ts'
-
-/** One name on both sides, where they differ. */
-export interface Pair {
-  readonly name: string
-  readonly old: Item | undefined
-  readonly new: Item | undefined
-}
-
-/** The children that differ, in byte order of their names. */
-export function* differing(a: DirNode, b: DirNode): Generator<Pair> {
-  let i = 0
-  let j = 0
-  while (i < a.items.length || j < b.items.length) {
-    const order =
-      i >= a.items.length
-        ? 1
-        : j >= b.items.length
-          ? -1
-          : compareUtf8(must(a.names[i], 'name'), must(b.names[j], 'name'))
-    const name = must(order <= 0 ? a.names[i] : b.names[j], 'name')
-    const old = order <= 0 ? a.items[i++] : undefined
-    const now = order >= 0 ? b.items[j++] : undefined
-    if (!sameItem(old, now)) yield { name, old, new: now }
-  }
-}
-
-export async function dirOrEmpty(store: PackStore, item: Item | undefined): Promise<DirNode> {
-  return item?.isDir ? store.dir(item) : EMPTY_DIR
-}
 
 /** All files below that differ. Both items may be files, directories or nothing. */
 export async function* diffItems(
@@ -62,7 +32,6 @@ export async function* diffItems(
         : { path: file.path, old: undefined, new: file }
     return
   }
-  const [a, b] = await Promise.all([dirOrEmpty(store, old), dirOrEmpty(store, now)])
-  for (const pair of differing(a, b))
+  for await (const pair of differing(store, old, now))
     yield* diffItems(store, joinPath(path, pair.name), pair.old, pair.new)
 }

@@ -16,12 +16,13 @@ import { makeTreeRef, sameTree } from '../model/tree-ref.ts'
 import { readContent } from './content.ts'
 import { diffItems } from './diff.ts'
 import { compose, Draft, draftOf } from './draft.ts'
+import { wholeDir } from './directory.ts'
 import { dirEntryOf, entryOf, itemOfEntry, itemOfRef, refOf } from './entries.ts'
 import { parseGlob } from './glob.ts'
 import type { Compute, Hash } from './guests.ts'
 import { Ids } from './ids.ts'
 import { locateContent } from './locate.ts'
-import { Merger, storeRoot } from './merge.ts'
+import { Merger, Storing } from './merge.ts'
 import { CHUNK } from './node.ts'
 import type { Item } from './node.ts'
 import type {
@@ -172,23 +173,23 @@ export class ObjectEngine implements Objects {
     try {
       let draft = new Draft()
       for (const [i, run] of runs.entries()) {
-        const node = await store.dir(itemOfRef(run))
+        const node = await wholeDir(store, itemOfRef(run))
         if (i === 0 || node.replaces) draft = draftOf(node)
         else
           await compose(
             draft,
             node,
-            (item) => store.dir(item),
+            (item) => wholeDir(store, item),
             (path) => merger.clash(path),
           )
       }
-      const plan = await merger.root(base === null ? undefined : itemOfRef(base), draft)
+      const plan = await merger.root(await rootItem(store, base), draft)
       merger.check()
       await sink.settle()
-      const { item, node } = storeRoot(sink, plan)
+      const item = await new Storing(store, sink).root(plan)
       await sink.close()
       const root = item ? refOf(item) : store.emptyRef
-      return { root, stats: { files: node.files, bytes: node.sizeBytes } }
+      return { root, stats: { files: item?.files ?? 0, bytes: item?.sizeBytes ?? 0 } }
     } catch (error) {
       sink.abandon()
       throw error

@@ -9,6 +9,8 @@ import type { Hash } from './guests.ts'
 
 export const ID_BYTES = 32
 
+const SPLIT = new TextEncoder().encode('split')
+
 export class Ids {
   readonly #hash: Hash
   readonly #chunk = new Uint8Array(64)
@@ -24,6 +26,12 @@ export class Ids {
 
   ofChunk(bytes: Uint8Array): Uint8Array {
     return this.ofHash(this.#hash(bytes))
+  }
+
+  /** Where directories are split must not be for those to choose who choose names: of the store's key. */
+  splitSeed(): number {
+    const [a = 0, b = 0, c = 0, d = 0] = this.ofNode(SPLIT)
+    return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0
   }
 
   /** Of the chunk whose bytes have this BLAKE3. */

@@ -1,5 +1,5 @@
 // Drafts onto trees. Two phases: first everything that must be read or stored as chunks (appends);
-// then, when every place is known, the nodes from the leaves up, without waiting.
+// then, when every place is known, the nodes from the leaves up.
 //
 // - Untouched directories are taken by reference and never read.
 // - What is not changed keeps its id, so it is not stored again; no byte of a file moves, but where
@@ -12,28 +12,17 @@ import { VarveError } from '../base/errors.ts'
 import { joinContent } from './content.ts'
 import { Draft, draftOf, onlyDeletes } from './draft.ts'
 import type { Child } from './draft.ts'
-import {
-  APPEND,
-  DIR,
-  dirNode,
-  EMPTY_DIR,
-  GONE,
-  Item,
-  JOIN,
-  lowerBound,
-  sameItem,
-  TOMBSTONE,
-} from './node.ts'
-import type { DirNode } from './node.ts'
+import { childAt, isInner, storeDir, wholeDir } from './directory.ts'
+import { APPEND, DIR, EMPTY_DIR, GONE, Item, JOIN, sameItem, TOMBSTONE } from './node.ts'
+import type { Edit } from './prolly.ts'
 import type { Sink } from './sink.ts'
 import type { PackStore } from './store.ts'
 
-/** A directory to be stored. */
+/** A directory to be stored: what it was made from, and what is other there. */
 export interface Plan {
-  readonly names: string[]
-  readonly items: (Item | Plan)[]
-  /** What it was made from: if nothing changed, it is taken instead. */
   readonly was: Item | undefined
+  /** In order of their names; undefined: it goes. */
+  readonly edits: readonly Edit<Item | Plan>[]
   /** Of runs: it takes the place of whatever the base has. */
   readonly replaces: boolean
 }
@@ -76,8 +65,8 @@ export class Merger {
   /** The tree after the draft; call `sink.settle`, then `store`. */
   async root(base: Item | undefined, draft: Draft): Promise<Plan> {
     const plan = await this.#dir(base, draft, '', true)
-    if (plan instanceof Item) return { ...(await this.#planOf(plan)), was: plan }
-    return plan ?? { names: [], items: [], was: undefined, replaces: false }
+    if (plan instanceof Item) return { was: plan, edits: [], replaces: false }
+    return plan ?? { was: undefined, edits: [], replaces: false }
   }
 
   /** The draft as a run. What stands on something copied or on nothing is made whole here. */
@@ -87,10 +76,8 @@ export class Merger {
   }
 
   async #run(draft: Draft, prefix: string): Promise<Plan> {
-    const names = [...draft.children.keys()].sort(compareUtf8)
-    const items: (Item | Plan)[] = []
-    const kept: string[] = []
-    for (const name of names) {
+    const edits: Edit<Item | Plan>[] = []
+    for (const name of [...draft.children.keys()].sort(compareUtf8)) {
       const child = must(draft.children.get(name), name)
       let item: Item | Plan | undefined = child instanceof Draft ? undefined : child
       if (child instanceof Draft) {
@@ -98,16 +85,9 @@ export class Merger {
         if (child.under === 'base') item = await this.#run(child, `${path}/`)
         else item = fresh(await this.#dir(undefined, child, `${path}/`, false))
       }
-      if (!item || isEmpty(item)) continue
-      kept.push(name)
-      items.push(item)
+      if (item && !isEmpty(item)) edits.push({ name, value: item })
     }
-    return { names: kept, items, was: undefined, replaces: false }
-  }
-
-  async #planOf(item: Item): Promise<Plan> {
-    const node = await this.#store.dir(item)
-    return { names: [...node.names], items: [...node.items], was: item, replaces: false }
+    return { was: undefined, edits, replaces: false }
   }
 
   async #apply(
@@ -123,7 +103,7 @@ export class Merger {
       // A run's directory without marks is already what the tree will hold.
       if (change.kind === DIR && (below === undefined || sameItem(below, change)))
         return below ?? change
-      return this.#dir(below, draftOf(await this.#store.dir(change)), `${path}/`, ofBase)
+      return this.#dir(below, draftOf(await wholeDir(this.#store, change)), `${path}/`, ofBase)
     }
     if (below?.isDir && !change.replaces) {
       this.clash(path)
@@ -149,68 +129,58 @@ export class Merger {
     const onBase = draft.under === 'base'
     const was = onBase ? base : (draft.under as Item | null)
     if (was && !was.isDir) {
-      if (!(await onlyDeletes(draft, (item) => this.#store.dir(item))))
+      if (!(await onlyDeletes(draft, (item) => wholeDir(this.#store, item))))
         this.clash(prefix.slice(0, -1))
       return was
     }
     if (draft.children.size === 0 && was) return was
-    const node: DirNode = was ? await this.#store.dir(was) : EMPTY_DIR
-    const names: string[] = []
-    const items: (Item | Plan)[] = []
-    let from = 0
-    const keep = (to: number): void => {
-      for (; from < to; from++) {
-        names.push(node.names[from] as string)
-        items.push(node.items[from] as Item)
-      }
-    }
+    const edits: Edit<Item | Plan>[] = []
     for (const name of [...draft.children.keys()].sort(compareUtf8)) {
-      keep(lowerBound(node.names, name, from))
-      const found = node.names[from] === name
-      const below = found ? node.items[from] : undefined
-      if (found) from++
+      const found = was ? childAt(this.#store, was, name) : undefined
+      const below = found instanceof Promise ? await found : found
       const change = must(draft.children.get(name), name)
       const item = await this.#apply(below, change, prefix + name, ofBase && onBase)
-      if (!item) continue
-      names.push(name)
-      items.push(item)
+      if (item !== below) edits.push({ name, value: item })
     }
-    keep(node.items.length)
-    return { names, items, was: was ?? undefined, replaces: false }
+    return { was: was ?? undefined, edits, replaces: false }
   }
 }
 
-/** Stores a plan and all below it; undefined: an empty directory, which trees do not hold. */
-export function store(sink: Sink, plan: Plan): Item | undefined {
-  const node = nodeOf(sink, plan)
-  return node.items.length === 0 ? undefined : sink.dir(node, plan.was)
-}
+/** Stores plans, after `sink.settle`. */
+export class Storing {
+  readonly #store: PackStore
+  readonly #sink: Sink
 
-/** As `store`, for a root, which may be empty. */
-export function storeRoot(sink: Sink, plan: Plan): { item: Item | undefined; node: DirNode } {
-  const node = nodeOf(sink, plan)
-  if (node.items.length === 0 && !node.replaces) return { item: undefined, node }
-  return { item: sink.dir(node, plan.was), node }
-}
+  constructor(store: PackStore, sink: Sink) {
+    this.#store = store
+    this.#sink = sink
+  }
 
-function nodeOf(sink: Sink, plan: Plan): DirNode {
-  const names: string[] = []
-  const items: Item[] = []
-  plan.items.forEach((item, i) => {
-    let stored: Item | undefined
-    if (item instanceof Item) stored = item
-    else if (item.replaces)
-      stored = store(sink, { ...item, replaces: false })?.replacing(true) ?? TOMBSTONE
-    else stored = store(sink, item)
-    if (!stored) return
-    names.push(plan.names[i] as string)
-    items.push(stored)
-  })
-  return dirNode(names, items, plan.replaces)
+  /** With all below it; undefined: an empty directory, which trees do not hold. */
+  async dir({ was, edits }: Plan): Promise<Item | undefined> {
+    const stored: Edit<Item>[] = []
+    for (const { name, value } of edits) stored.push({ name, value: await this.#item(value) })
+    return storeDir(this.#store, this.#sink, was, stored)
+  }
+
+  async #item(value: Item | Plan | undefined): Promise<Item | undefined> {
+    if (value === undefined || value instanceof Item) return value
+    const item = await this.dir(value)
+    return value.replaces ? (item?.replacing(true) ?? TOMBSTONE) : item
+  }
+
+  /** As `dir`, of a root: a run's may say that nothing of the base stays. Undefined: it is empty. */
+  async root(plan: Plan): Promise<Item | undefined> {
+    const item = await this.dir(plan)
+    if (!plan.replaces) return item
+    const node = item ? await this.#store.node(item) : EMPTY_DIR
+    if (isInner(node)) return this.#sink.inner({ ...node, marks: true, replaces: true })
+    return this.#sink.dir({ ...node, marks: true, replaces: true })
+  }
 }
 
 function isEmpty(item: Item | Plan): boolean {
-  return !(item instanceof Item) && item.items.length === 0 && !item.replaces
+  return !(item instanceof Item) && !item.was && item.edits.length === 0 && !item.replaces
 }
 
 function fresh(item: Item | Plan | undefined): Item | Plan {

@@ -1,11 +1,13 @@
-// Nodes of trees: a directory with its entries in byte order of their names, or the flat list of a big
-// file's chunks. Runs, which are staged writes, are the same directories with marks in them.
+// Nodes of trees: of a directory, which is a tree of its own where it is large (prolly.ts), with its
+// entries in byte order of their names; or the flat list of a big file's chunks. Runs, which are staged
+// writes, are the same directories with marks in them.
 //
 // Stored: u32, little-endian, size of the canonical part · canonical part · hints.
 // The canonical part alone is hashed, so it says what, never where:
-//   u8 header (1 directory, 2 chunk list; a run's: | 0x10 holds marks, | 0x20 replaces what is below)
-//   varint count · entries
+//   u8 header (1 directory, 2 chunk list, 3 branches of a directory; a run's: | 0x10 holds marks,
+//   | 0x20 replaces what is below) · of branches: varint level · varint count · entries
 //   entry of a directory: text name · item;  of a chunk list: varint size · id
+//   branch: text last name below · varint bytes of entries · varint files · varint bytes · id
 //   item: u8 kind (| 0x80: replaces whatever was at the name) · by kind
 //     inline  varint size · bytes
 //     chunk   varint size · id
@@ -21,7 +23,7 @@
 // allows: inline to 512 bytes, one chunk when it has one, a list otherwise.
 
 import { compareUtf8, fromHex, toHex } from '../base/bytes.ts'
-import { ByteReader, ByteWriter, corrupt } from './codec.ts'
+import { ByteReader, ByteWriter, corrupt, textBytes, varintBytes } from './codec.ts'
 import { ID_BYTES, sameId } from './ids.ts'
 import type { Place } from './pack.ts'
 
@@ -42,6 +44,7 @@ export const INLINE_BYTES = 512
 
 const HEAD_DIR = 1
 const HEAD_LIST = 2
+const HEAD_BRANCHES = 3
 const HEAD_MARKS = 0x10
 const HEAD_REPLACES = 0x20
 const NO_PARTS: readonly Item[] = []
@@ -127,7 +130,7 @@ export function sameItem(a: Item | undefined, b: Item | undefined): boolean {
   return true
 }
 
-/** A decoded directory; names[i] names items[i]. */
+/** A decoded directory, or a leaf of a large one; names[i] names items[i]. */
 export interface DirNode {
   readonly names: readonly string[]
   readonly items: readonly Item[]
@@ -135,6 +138,37 @@ export interface DirNode {
   readonly sizeBytes: number
   readonly marks: boolean
   /** Only of a run's root: nothing of the base stays. */
+  readonly replaces: boolean
+}
+
+/** A node of a large directory as the one above it holds it. */
+export class DirBranch {
+  /** Of the last entry below. */
+  readonly name: string
+  readonly level: number
+  /** Of all entries below, as they are hashed. */
+  readonly cellBytes: number
+  /** Files, bytes, id and place of what is below. */
+  readonly item: Item
+
+  constructor(name: string, level: number, cellBytes: number, item: Item) {
+    this.name = name
+    this.level = level
+    this.cellBytes = cellBytes
+    this.item = item
+  }
+
+  get id(): string {
+    return this.item.id
+  }
+}
+
+/** A decoded node of a large directory that is no leaf: above it lies nothing, or another one. */
+export interface InnerNode {
+  /** From 1. */
+  readonly level: number
+  readonly branches: readonly DirBranch[]
+  readonly marks: boolean
   readonly replaces: boolean
 }
 
@@ -253,12 +287,32 @@ function encodeItem(out: ByteWriter, hints: HintWriter, item: Item): void {
   }
 }
 
+/** Branches of one level, at least one. */
+export function encodeInner(node: InnerNode): EncodedNode {
+  const out = startNode()
+  const hints = new HintWriter()
+  out.u8(HEAD_BRANCHES | (node.marks ? HEAD_MARKS : 0) | (node.replaces ? HEAD_REPLACES : 0))
+  out.varint(node.level)
+  out.varint(node.branches.length)
+  for (const { name, cellBytes, item } of node.branches) {
+    out.text(name)
+    out.varint(cellBytes)
+    out.varint(item.files)
+    out.varint(item.sizeBytes)
+    out.copy(item.src, item.at, ID_BYTES)
+    hints.add(item.place as Place)
+  }
+  return endNode(out, hints)
+}
+
 /** @throws VarveError CORRUPT */
-export function decodeDir(stored: Uint8Array): DirNode {
+export function decodeDir(stored: Uint8Array): DirNode | InnerNode {
   const { reader, hints } = split(stored)
   const head = reader.u8()
-  if ((head & 0x0f) !== HEAD_DIR || head > (HEAD_DIR | HEAD_MARKS | HEAD_REPLACES))
-    throw corrupt('a node is not a directory')
+  const flags = head & ~0x0f
+  if ((flags & ~(HEAD_MARKS | HEAD_REPLACES)) !== 0) throw corrupt('a node has unknown flags')
+  if ((head & 0x0f) === HEAD_BRANCHES) return decodeInner(reader, hints, flags)
+  if ((head & 0x0f) !== HEAD_DIR) throw corrupt('a node is not a directory')
   const count = reader.varint()
   const names: string[] = []
   const items: Item[] = []
@@ -270,6 +324,26 @@ export function decodeDir(stored: Uint8Array): DirNode {
   reader.end()
   hints.end()
   return dirNode(names, items, (head & HEAD_REPLACES) !== 0)
+}
+
+function decodeInner(reader: ByteReader, hints: HintReader, flags: number): InnerNode {
+  const level = reader.varint()
+  const count = reader.varint()
+  if (level < 1 || count < 1) throw corrupt('a node of branches has none')
+  const marks = (flags & HEAD_MARKS) !== 0
+  const branches: DirBranch[] = []
+  for (let i = 0; i < count; i++) {
+    const name = reader.text()
+    const cellBytes = reader.varint()
+    const files = reader.varint()
+    const sizeBytes = reader.varint()
+    const at = reader.skip(ID_BYTES)
+    const item = new Item(marks ? MARKED : DIR, sizeBytes, files, reader.bytes, at, hints.next())
+    branches.push(new DirBranch(name, level - 1, cellBytes, item))
+  }
+  reader.end()
+  hints.end()
+  return { level, branches, marks, replaces: (flags & HEAD_REPLACES) !== 0 }
 }
 
 /** @throws VarveError CORRUPT */
@@ -315,6 +389,24 @@ function decodeItem(reader: ByteReader, hints: HintReader, depth: number): Item 
 export function joined(kind: number, parts: readonly Item[], replaces: boolean): Item {
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0)
   return new Item(kind, sizeBytes, kind === JOIN ? 1 : 0, NOTHING, 0, undefined, parts, replaces)
+}
+
+/** Of an entry as it is hashed, its name included. */
+export function entryBytes(name: string, item: Item): number {
+  return textBytes(name) + itemBytes(item)
+}
+
+export function branchBytes({ name, cellBytes, item }: DirBranch): number {
+  const sizes = varintBytes(cellBytes) + varintBytes(item.files) + varintBytes(item.sizeBytes)
+  return textBytes(name) + sizes + ID_BYTES
+}
+
+function itemBytes(item: Item): number {
+  if (item.kind === INLINE) return 1 + varintBytes(item.sizeBytes) + item.sizeBytes
+  if (item.kind <= MARKED)
+    return 1 + (item.isDir ? varintBytes(item.files) : 0) + varintBytes(item.sizeBytes) + ID_BYTES
+  if (item.kind === GONE) return 1
+  return item.parts.reduce((sum, part) => sum + itemBytes(part), 1 + varintBytes(item.parts.length))
 }
 
 /** The canonical part of a stored node, to check its id with. @throws VarveError CORRUPT */

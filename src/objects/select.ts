@@ -3,9 +3,9 @@
 import { must } from '../base/assert.ts'
 import type { Path } from '../model/path.ts'
 import { joinPath, ROOT } from '../model/path.ts'
-import { differing, dirOrEmpty } from './diff.ts'
+import { childAt, differing, leaves } from './directory.ts'
 import type { Glob, Progress } from './glob.ts'
-import { childOf, sameItem } from './node.ts'
+import { sameItem } from './node.ts'
 import type { Item } from './node.ts'
 import type { PackStore } from './store.ts'
 
@@ -28,19 +28,31 @@ async function* below(
   glob: Glob,
   from: Progress,
 ): AsyncGenerator<{ path: Path; item: Item }> {
-  const node = await store.dir(dir)
   const only = glob.literal(from)
-  const names = only === undefined ? node.names : [only]
-  for (let i = 0; i < names.length; i++) {
-    const name = must(names[i], 'name')
-    const item = only === undefined ? node.items[i] : childOf(node, name)
-    const at = item && glob.advance(from, name)
-    if (!item || !at) continue
-    const childPath = joinPath(path, name)
-    if (at.accepts) yield { path: childPath, item }
-    const inside = item.isDir && glob.advance(at, '/')
-    if (inside) yield* below(store, childPath, item, glob, inside)
+  if (only !== undefined) {
+    const item = await childAt(store, dir, only)
+    if (item) yield* matching(store, joinPath(path, only), item, glob, glob.advance(from, only))
+    return
   }
+  for await (const { names, items } of leaves(store, dir))
+    for (let i = 0; i < names.length; i++) {
+      const name = must(names[i], 'name')
+      const at = glob.advance(from, name)
+      if (at) yield* matching(store, joinPath(path, name), must(items[i], name), glob, at)
+    }
+}
+
+async function* matching(
+  store: PackStore,
+  path: Path,
+  item: Item,
+  glob: Glob,
+  at: Progress | undefined,
+): AsyncGenerator<{ path: Path; item: Item }> {
+  if (!at) return
+  if (at.accepts) yield { path, item }
+  const inside = item.isDir && glob.advance(at, '/')
+  if (inside) yield* below(store, path, item, glob, inside)
 }
 
 export interface Differing {
@@ -70,8 +82,7 @@ async function* differingBelow(
   glob: Glob,
   from: Progress,
 ): AsyncGenerator<Differing> {
-  const [a, b] = await Promise.all([dirOrEmpty(store, old), dirOrEmpty(store, now)])
-  for (const pair of differing(a, b)) {
+  for await (const pair of differing(store, old, now)) {
     const at = glob.advance(from, pair.name)
     if (!at) continue
     const childPath = joinPath(path, pair.name)

@@ -2,14 +2,17 @@
 
 import { toHex } from '../base/bytes.ts'
 import { Lru } from './lru.ts'
-import type { DirNode } from './node.ts'
-import { DIR, encodeDir, encodeList, idItem, Item, LIST, MARKED } from './node.ts'
+import type { DirNode, EncodedNode, InnerNode } from './node.ts'
+import { DIR, encodeDir, encodeInner, encodeList, idItem, Item, LIST, MARKED } from './node.ts'
 import type { PackWriter, Place } from './pack.ts'
 import { unlaid } from './pack.ts'
 import type { PackStore } from './store.ts'
 
 /** Of the chunks this writer stored itself, how many it can still recognise. */
 const OWN_CHUNKS = 64 * 1024
+
+/** Nodes that are stored already, by id. */
+export type Were = ReadonlyMap<string, Item>
 
 /** Chunks known to lie somewhere already, by id. */
 export type Known = ReadonlyMap<string, Place>
@@ -21,7 +24,10 @@ export class Sink {
   readonly #ownKeys: [string, Place][] = []
   readonly #lists: { readonly id: Uint8Array; readonly chunks: Item[]; readonly place: Place }[] =
     []
-  readonly #nodes = new Map<string, { item: Item; node: DirNode | Item[]; storedBytes: number }>()
+  readonly #nodes = new Map<
+    string,
+    { item: Item; node: DirNode | InnerNode | Item[]; storedBytes: number }
+  >()
 
   constructor(store: PackStore) {
     this.#store = store
@@ -69,17 +75,35 @@ export class Sink {
     }
   }
 
-  /** Stores a directory, unless it is `was`. Call `settle` before. */
-  dir(node: DirNode, was?: Item): Item {
-    const { canonical, stored } = encodeDir(node)
+  /** Stores a directory, or a leaf of one, unless it is among `were`. Call `settle` before. */
+  dir(node: DirNode, were?: Were): Item {
+    const { files, sizeBytes, marks } = node
+    return this.#node(encodeDir(node), node, { files, sizeBytes, marks }, were)
+  }
+
+  /** As `dir`, of branches. */
+  inner(node: InnerNode, were?: Were): Item {
+    const { branches, marks } = node
+    const files = branches.reduce((sum, { item }) => sum + item.files, 0)
+    const sizeBytes = branches.reduce((sum, { item }) => sum + item.sizeBytes, 0)
+    return this.#node(encodeInner(node), node, { files, sizeBytes, marks }, were)
+  }
+
+  #node(
+    { canonical, stored }: EncodedNode,
+    node: DirNode | InnerNode,
+    {
+      marks,
+      ...size
+    }: { readonly files: number; readonly sizeBytes: number; readonly marks: boolean },
+    were?: Were,
+  ): Item {
     const id = this.#store.ids.ofNode(canonical)
     const key = toHex(id)
-    if (was && was.id === key) return was.replacing(false)
-    const known = this.#nodes.get(key)
-    if (known) return known.item
-    const kind = node.marks ? MARKED : DIR
+    const was = were?.get(key) ?? this.#nodes.get(key)?.item
+    if (was) return was.replacing(false)
     const place = this.#pack.addNode(id, stored)
-    const item = idItem(kind, id, place, { sizeBytes: node.sizeBytes, files: node.files })
+    const item = idItem(marks ? MARKED : DIR, id, place, size)
     this.#nodes.set(key, { item, node, storedBytes: stored.length })
     return item
   }

@@ -16,7 +16,7 @@ import type { Compute } from './guests.ts'
 import type { Ids } from './ids.ts'
 import { ID_BYTES, sameId } from './ids.ts'
 import { Lru } from './lru.ts'
-import type { DirNode, Item } from './node.ts'
+import type { DirNode, InnerNode, Item } from './node.ts'
 import { canonicalPart, decodeDir, decodeList, EMPTY_DIR, encodeDir, nodeWeight } from './node.ts'
 import type { Place } from './pack.ts'
 import { packKey, PackWriter } from './pack.ts'
@@ -30,13 +30,15 @@ const RECENT_CHUNKS = 64 * 1024
  */
 const HEAD_BYTES = 32 * 1024
 
-type Cached = DirNode | Item[] | Frame | Uint8Array
+type Cached = DirNode | InnerNode | Item[] | Frame | Uint8Array
 
 export class PackStore {
   readonly ids: Ids
   /** The tree without entries; it is stored nowhere. */
   readonly emptyRef: TreeRef
   readonly #emptyId: Uint8Array
+  /** For name-hash.ts. */
+  readonly splitSeed: number
   /** Chunks written lately and durable, by id: a writer stores them once. */
   readonly recent = new Lru<Place>(RECENT_CHUNKS)
   readonly #blob: BlobStore
@@ -58,6 +60,7 @@ export class PackStore {
     this.#compute = guests.compute
     this.#cache = new Lru(guests.cacheBytes)
     this.ids = guests.ids
+    this.splitSeed = guests.ids.splitSeed()
     this.#emptyId = guests.ids.ofNode(encodeDir(EMPTY_DIR).canonical)
     this.emptyRef = makeTreeRef(toHex(this.#emptyId), { pack: '-', offset: 0, length: 0 })
   }
@@ -74,29 +77,28 @@ export class PackStore {
     })
   }
 
-  /** The directory an item or root points at: at once when it is cached. @throws CORRUPT */
-  dir(item: Item): DirNode | Promise<DirNode> {
+  /** The node of a directory that an item, a branch or a root points at: at once when cached. @throws CORRUPT */
+  node(item: Item): DirNode | InnerNode | Promise<DirNode | InnerNode> {
     if (sameId(item.src, item.at, this.#emptyId, 0)) return EMPTY_DIR
     return this.#once(item, async () => {
-      const stored = await this.#node(item)
+      const stored = await this.#stored(item)
       const node = decodeDir(stored)
-      return [node, nodeWeight(node.items.length, stored.length)]
-    }) as DirNode | Promise<DirNode>
+      return [node, nodeWeight(sizeOf(node), stored.length)]
+    }) as DirNode | InnerNode | Promise<DirNode | InnerNode>
   }
 
   /** The chunks of a big file, in order. @throws CORRUPT */
   list(item: Item): Item[] | Promise<Item[]> {
     return this.#once(item, async () => {
-      const stored = await this.#node(item)
+      const stored = await this.#stored(item)
       const chunks = decodeList(stored)
       return [chunks, nodeWeight(chunks.length, stored.length)]
     }) as Item[] | Promise<Item[]>
   }
 
   /** Remembers a node just written. */
-  remember(id: string, node: DirNode | Item[], storedBytes: number): void {
-    const count = Array.isArray(node) ? node.length : node.items.length
-    this.#cache.set(id, node, nodeWeight(count, storedBytes))
+  remember(id: string, node: DirNode | InnerNode | Item[], storedBytes: number): void {
+    this.#cache.set(id, node, nodeWeight(sizeOf(node), storedBytes))
   }
 
   /** One chunk, verified; the caller may keep and change it. @throws CORRUPT */
@@ -164,7 +166,7 @@ export class PackStore {
     return loading
   }
 
-  async #node(item: Item): Promise<Uint8Array> {
+  async #stored(item: Item): Promise<Uint8Array> {
     const place = placeOf(item)
     const frame = await this.#frameAt(place)
     const stored = chunkIn(frame, item.src, item.at)
@@ -225,6 +227,11 @@ export class PackStore {
     if (bytes.length !== length) throw corrupt('it is too short', `pack ${pack}`)
     return bytes
   }
+}
+
+function sizeOf(node: DirNode | InnerNode | Item[]): number {
+  if (Array.isArray(node)) return node.length
+  return 'branches' in node ? node.branches.length : node.items.length
 }
 
 interface Group {

@@ -5,9 +5,10 @@ import { ROOT } from '../model/path.ts'
 import type { Path } from '../model/path.ts'
 import { joinPath } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
+import { childAt, isInner, leaves } from './directory.ts'
 import { entryOf, fileEntryOf, itemOfRef } from './entries.ts'
-import { childOf, DIR, Item, lowerBound } from './node.ts'
-import type { DirNode } from './node.ts'
+import { DIR, Item, lowerBound } from './node.ts'
+import type { DirNode, InnerNode } from './node.ts'
 import type { FileEntry, TreeEntry } from './objects.ts'
 import type { PackStore } from './store.ts'
 import { must } from '../base/assert.ts'
@@ -27,10 +28,13 @@ export function comparePaths(a: string, b: string): number {
 /** The root as an item that knows what it holds; undefined: an empty tree. */
 export async function rootItem(store: PackStore, root: TreeRef | null): Promise<Item | undefined> {
   if (root === null) return undefined
-  const item = itemOfRef(root)
-  const node = await store.dir(item)
-  if (node.items.length === 0) return undefined
-  return new Item(DIR, node.sizeBytes, node.files, item.src, item.at, item.place)
+  const { src, at, place } = itemOfRef(root)
+  const node = await store.node(itemOfRef(root))
+  const of = isInner(node) ? node.branches.map(({ item }) => item) : node.items
+  if (of.length === 0) return undefined
+  const sizeBytes = of.reduce((sum, one) => sum + one.sizeBytes, 0)
+  const files = of.reduce((sum, one) => sum + one.files, 0)
+  return new Item(DIR, sizeBytes, files, src, at, place)
 }
 
 /** What is at a path; undefined: nothing. The root of an empty tree is nothing. */
@@ -44,10 +48,9 @@ export async function find(
   let item: Item | undefined = itemOfRef(root)
   let from = 0
   while (item?.isDir) {
-    const cached: DirNode | Promise<DirNode> = store.dir(item)
-    const node: DirNode = cached instanceof Promise ? await cached : cached
     const slash = path.indexOf('/', from)
-    item = childOf(node, slash < 0 ? path.slice(from) : path.slice(from, slash))
+    const found = childAt(store, item, slash < 0 ? path.slice(from) : path.slice(from, slash))
+    item = found instanceof Promise ? await found : found
     if (slash < 0) return item
     from = slash + 1
   }
@@ -62,14 +65,17 @@ export async function* list(
 ): AsyncGenerator<TreeEntry> {
   const item = await find(store, root, path)
   if (!item?.isDir) return
-  const node = await store.dir(item)
   const { after, limit = Infinity } = options
-  let i = after === undefined ? 0 : lowerBound(node.names, after)
-  if (node.names[i] === after) i++
-  const end = Math.min(node.items.length, i + limit)
-  for (; i < end; i++) {
-    const name = must(node.names[i], 'name')
-    yield entryOf(store.ids, joinPath(path, name), must(node.items[i], name))
+  let left = limit
+  if (left <= 0) return
+  for await (const { names, items } of leaves(store, item, after)) {
+    let i = after === undefined ? 0 : lowerBound(names, after)
+    if (names[i] === after) i++
+    for (; i < items.length; i++) {
+      const name = must(names[i], 'name')
+      yield entryOf(store.ids, joinPath(path, name), must(items[i], name))
+      if (--left === 0) return
+    }
   }
 }
 
@@ -93,17 +99,23 @@ export async function* filesBelow(
     return
   }
   // An explicit stack: nested generators would hand every file up through every level.
-  const open: { readonly path: Path; readonly node: DirNode; at: number }[] = []
-  open.push({ path, node: await store.dir(item), at: 0 })
+  const open: { readonly path: Path; readonly node: DirNode | InnerNode; at: number }[] = []
+  open.push({ path, node: await store.node(item), at: 0 })
   for (let top = open.at(-1); top; top = open.at(-1)) {
     const i = top.at++
+    if (isInner(top.node)) {
+      const branch = top.node.branches[i]
+      if (branch) open.push({ path: top.path, node: await store.node(branch.item), at: 0 })
+      else open.pop()
+      continue
+    }
     const child = top.node.items[i]
     if (!child) {
       open.pop()
       continue
     }
     const childPath = joinPath(top.path, top.node.names[i] as string)
-    if (child.isDir) open.push({ path: childPath, node: await store.dir(child), at: 0 })
+    if (child.isDir) open.push({ path: childPath, node: await store.node(child), at: 0 })
     else yield fileEntryOf(store.ids, childPath, child)
   }
 }

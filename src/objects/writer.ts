@@ -9,15 +9,15 @@ import type { TreeRef } from '../model/tree-ref.ts'
 import { sameTree } from '../model/tree-ref.ts'
 import { addKnown, storeContent } from './content.ts'
 import { CLASH, Draft, enter, stack } from './draft.ts'
-import { fileEntryOf, itemOfEntry, itemOfRef, refOf } from './entries.ts'
-import { Merger, storeRoot } from './merge.ts'
+import { fileEntryOf, itemOfEntry, refOf } from './entries.ts'
+import { Merger, Storing } from './merge.ts'
 import type { Item } from './node.ts'
 import { APPEND, GONE, INLINE_BYTES, joined, LIST, TOMBSTONE } from './node.ts'
 import type { FileEntry, TreeEntry, TreeWriter } from './objects.ts'
 import type { Place } from './pack.ts'
 import { Sink } from './sink.ts'
 import type { PackStore } from './store.ts'
-import { find } from './walk.ts'
+import { find, rootItem } from './walk.ts'
 
 export class PackedTreeWriter implements TreeWriter {
   readonly #store: PackStore
@@ -70,7 +70,7 @@ export class PackedTreeWriter implements TreeWriter {
       const plan = await merger.run(this.#root)
       merger.check()
       await this.#sink.settle()
-      const { item } = storeRoot(this.#sink, plan)
+      const item = await new Storing(this.#store, this.#sink).root(plan)
       await this.#sink.close()
       return item ? refOf(item) : this.#store.emptyRef
     })
@@ -88,16 +88,17 @@ export class PackedTreeWriter implements TreeWriter {
         : (path: string) => find(this.#store, seen, path)
       const merger = new Merger(this.#store, this.#sink, since)
       const run = await merger.run(this.#root)
-      const root = await merger.root(base === null ? undefined : itemOfRef(base), this.#root)
+      const root = await merger.root(await rootItem(this.#store, base), this.#root)
       merger.check()
       await this.#sink.settle()
-      const staged = storeRoot(this.#sink, run).item
-      const { item, node } = storeRoot(this.#sink, root)
+      const storing = new Storing(this.#store, this.#sink)
+      const staged = await storing.root(run)
+      const item = await storing.root(root)
       await this.#sink.close()
       return {
         run: staged ? refOf(staged) : this.#store.emptyRef,
         root: item ? refOf(item) : this.#store.emptyRef,
-        stats: { files: node.files, bytes: node.sizeBytes },
+        stats: { files: item?.files ?? 0, bytes: item?.sizeBytes ?? 0 },
       }
     })
   }
