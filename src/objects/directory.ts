@@ -15,8 +15,8 @@ import {
   sameItem,
 } from './node.ts'
 import type { DirNode, InnerNode, Item } from './node.ts'
-import { differences, edited } from './prolly.ts'
-import type { Cell, Edit, Nodes } from './prolly.ts'
+import { differences, edited, placeOf } from './prolly.ts'
+import type { Cell, Edit, Nodes, ReadNodes } from './prolly.ts'
 import type { Sink } from './sink.ts'
 import type { PackStore } from './store.ts'
 
@@ -24,54 +24,36 @@ export function isInner(node: DirNode | InnerNode): node is InnerNode {
   return 'branches' in node
 }
 
-/** Reads nodes as prolly.ts asks for them; whoever writes gives the saves. */
-export class ReadNodes implements Nodes<Item, DirBranch> {
-  readonly store: PackStore
+/** Nodes as prolly.ts reads them. */
+class StoredNodes implements ReadNodes<Item, DirBranch> {
+  readonly #store: PackStore
 
   constructor(store: PackStore) {
-    this.store = store
+    this.#store = store
   }
 
   async cells(leaf: DirBranch): Promise<readonly Cell<Item>[]> {
-    const node = await this.store.node(leaf.item)
+    const node = await this.#store.node(leaf.item)
     assert(!isInner(node), 'a leaf')
     return node.names.map((name, i) => ({ name, value: node.items[i] as Item }))
   }
 
   async branches(inner: DirBranch): Promise<readonly Cell<DirBranch>[]> {
-    const node = await this.store.node(inner.item)
+    const node = await this.#store.node(inner.item)
     assert(isInner(node), 'branches')
     return node.branches.map((value) => ({ name: value.name, value }))
-  }
-
-  saveCells(_cells: readonly Cell<Item>[]): DirBranch {
-    throw new Error('a reader saves nothing')
-  }
-
-  saveBranches(_level: number, _branches: readonly Cell<DirBranch>[]): DirBranch {
-    throw new Error('a reader saves nothing')
-  }
-
-  cellBytes({ name, value }: Cell<Item>): number {
-    return entryBytes(name, value)
-  }
-
-  branchBytes({ value }: Cell<DirBranch>): number {
-    return branchBytes(value)
-  }
-
-  hash(level: number, name: string): number {
-    return nameHash(this.store.splitSeed, level, name)
   }
 }
 
 /** Stores what of a directory is new; nodes that were read are taken as they lie. */
-class SavedNodes extends ReadNodes {
+class SavedNodes extends StoredNodes implements Nodes<Item, DirBranch> {
+  readonly #splitSeed: number
   readonly #sink: Sink
   readonly #were = new Map<string, Item>()
 
   constructor(store: PackStore, sink: Sink) {
     super(store)
+    this.#splitSeed = store.splitSeed
     this.#sink = sink
   }
 
@@ -85,7 +67,7 @@ class SavedNodes extends ReadNodes {
     return super.branches(inner)
   }
 
-  override saveCells(cells: readonly Cell<Item>[]): DirBranch {
+  saveCells(cells: readonly Cell<Item>[]): DirBranch {
     const names: string[] = []
     const items: Item[] = []
     let bytes = 0
@@ -98,12 +80,24 @@ class SavedNodes extends ReadNodes {
     return new DirBranch(must(names.at(-1), 'name'), 0, bytes, item)
   }
 
-  override saveBranches(level: number, cells: readonly Cell<DirBranch>[]): DirBranch {
+  saveBranches(level: number, cells: readonly Cell<DirBranch>[]): DirBranch {
     const branches = cells.map(({ value }) => value)
     const marks = branches.some(({ item }) => item.kind === MARKED)
     const item = this.#sink.inner({ level, branches, marks, replaces: false }, this.#were)
     const bytes = branches.reduce((sum, { cellBytes }) => sum + cellBytes, 0)
     return new DirBranch(must(branches.at(-1), 'branch').name, level, bytes, item)
+  }
+
+  cellBytes({ name, value }: Cell<Item>): number {
+    return entryBytes(name, value)
+  }
+
+  branchBytes({ value }: Cell<DirBranch>): number {
+    return branchBytes(value)
+  }
+
+  hash(level: number, name: string): number {
+    return nameHash(this.#splitSeed, level, name)
   }
 }
 
@@ -124,7 +118,7 @@ export async function storeDir(
 }
 
 /** The root of a directory's tree; undefined: it has no entries. */
-export async function openRoot(store: PackStore, item: Item): Promise<DirBranch | undefined> {
+async function openRoot(store: PackStore, item: Item): Promise<DirBranch | undefined> {
   const node = await store.node(item)
   if (!isInner(node)) {
     const name = node.names.at(-1)
@@ -166,22 +160,10 @@ export function childAt(
     const node = store.node(item)
     if (node instanceof Promise) return node.then(() => childAt(store, item, name))
     if (!isInner(node)) return childOf(node, name)
-    const next = branchOf(node, name)
+    const next = node.branches[placeOf(node.branches, name)]
     if (!next) return undefined
     item = next.item
   }
-}
-
-/** The branch that holds the name, if any does. */
-function branchOf({ branches }: InnerNode, name: string): DirBranch | undefined {
-  let low = 0
-  let high = branches.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (compareUtf8((branches[middle] as DirBranch).name, name) < 0) low = middle + 1
-    else high = middle
-  }
-  return branches[low]
 }
 
 /** All of a directory at once. */
@@ -217,7 +199,7 @@ export async function* differing(
   }
   const root = async (item: Item | undefined): Promise<DirBranch | undefined> =>
     item?.isDir ? openRoot(store, item) : undefined
-  yield* differences(new ReadNodes(store), await root(a), await root(b), sameItem)
+  yield* differences(new StoredNodes(store), await root(a), await root(b), sameItem)
 }
 
 function nodeOf(

@@ -64,10 +64,14 @@ export interface Branch {
   readonly cellBytes: number
 }
 
-/** Where nodes lie, and how large what is in them is when it is written. */
-export interface Nodes<V, B extends Branch> {
+/** Where nodes lie. */
+export interface ReadNodes<V, B extends Branch> {
   cells(leaf: B): Promise<readonly Cell<V>[]>
   branches(inner: B): Promise<readonly Cell<B>[]>
+}
+
+/** And how they are written: how large what is in them is then, and where they end. */
+export interface Nodes<V, B extends Branch> extends ReadNodes<V, B> {
   saveCells(cells: readonly Cell<V>[]): B
   saveBranches(level: number, branches: readonly Cell<B>[]): B
   /** Of a cell as it is hashed, in bytes: where it lies does not count. */
@@ -224,7 +228,7 @@ function innersOf<V, B extends Branch>(
 }
 
 async function seek<V, B extends Branch>(
-  nodes: Nodes<V, B>,
+  nodes: ReadNodes<V, B>,
   root: B | undefined,
   {
     level,
@@ -244,12 +248,16 @@ async function seek<V, B extends Branch>(
 }
 
 /** Of the first cell not below the name; `after`: of the first above it. */
-function placeOf(cells: readonly Cell<unknown>[], name: string, after = false): number {
+export function placeOf(
+  cells: readonly { readonly name: string }[],
+  name: string,
+  after = false,
+): number {
   let low = 0
   let high = cells.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    const order = compareUtf8((cells[middle] as Cell<unknown>).name, name)
+    const order = compareUtf8((cells[middle] as { readonly name: string }).name, name)
     if (order < 0 || (after && order === 0)) low = middle + 1
     else high = middle
   }
@@ -257,7 +265,7 @@ function placeOf(cells: readonly Cell<unknown>[], name: string, after = false): 
 }
 
 async function lowest<V, B extends Branch>(
-  nodes: Nodes<V, B>,
+  nodes: ReadNodes<V, B>,
   node: B | undefined,
 ): Promise<B | undefined> {
   let root = node
@@ -270,7 +278,7 @@ async function lowest<V, B extends Branch>(
 }
 
 export async function find<V, B extends Branch>(
-  nodes: Nodes<V, B>,
+  nodes: ReadNodes<V, B>,
   root: B | undefined,
   name: string,
 ): Promise<V | undefined> {
@@ -283,7 +291,7 @@ export async function find<V, B extends Branch>(
 
 /** In order, from the first name above `after` on. */
 export async function* cellsOf<V, B extends Branch>(
-  nodes: Nodes<V, B>,
+  nodes: ReadNodes<V, B>,
   root: B | undefined,
   after?: string,
 ): AsyncGenerator<Cell<V>> {
@@ -307,7 +315,7 @@ export interface Difference<V> {
 
 /** In order; equal nodes are not read. */
 export async function* differences<V, B extends Branch>(
-  nodes: Nodes<V, B>,
+  nodes: ReadNodes<V, B>,
   a: B | undefined,
   b: B | undefined,
   isSame: (one: V, other: V) => boolean,
@@ -340,13 +348,13 @@ export async function* differences<V, B extends Branch>(
 
 /** What of a tree was not looked at yet, opened as far as it had to be. */
 class Head<V, B extends Branch> {
-  readonly #nodes: Nodes<V, B>
+  readonly #nodes: ReadNodes<V, B>
   /** Innermost last; of each the next is at `at`. */
   readonly #open: { readonly branches: readonly B[]; at: number }[]
   #cells: readonly Cell<V>[] = []
   #at = 0
 
-  constructor(nodes: Nodes<V, B>, root: B | undefined) {
+  constructor(nodes: ReadNodes<V, B>, root: B | undefined) {
     this.#nodes = nodes
     this.#open = root ? [{ branches: [root], at: 0 }] : []
   }

@@ -116,10 +116,7 @@ export class WorkQueue {
       }
       const ready = Array.from({ length: job.chunks }, (_, i) => job.chunks - 1 - i)
       const { project } = board
-      const maps = {
-        tokens: new Map<number, number>(),
-        leased: new Map<number, string>(),
-      }
+      const maps = { tokens: new Map<number, number>(), leased: new Map<number, string>() }
       this.#jobs.set(key, { project, job, meta: undefined, ready, ...maps })
       if (job.chunks > 0) this.#ring()
     }
