@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineRoute } from './route.ts'
-import { BranchRef, CommitId, listOf, nullable, PageQuery, pageOf } from './shapes.ts'
+import { BranchRef, CommitId, KeepView, listOf, nullable, PageQuery, pageOf } from './shapes.ts'
 
 export const BranchView = Type.Object({
   repo: Type.String(),
@@ -13,6 +13,7 @@ export const BranchView = Type.Object({
   provenance: listOf(BranchRef),
   pipeline: nullable(Type.String()),
   epoch: Type.Integer({ description: 'Raised each time a person moves the branch' }),
+  keep: nullable(KeepView),
 })
 export type BranchView = Static<typeof BranchView>
 
@@ -45,6 +46,15 @@ export const putBranch = defineRoute({
       ),
     }),
   },
+  answer: { json: BranchView },
+})
+
+export const keepBranch = defineRoute({
+  method: 'PUT',
+  path: '/projects/:project/repos/:repo/branches/:branch/retention',
+  permission: 'repo:admin',
+  summary: 'Say which of its commits are kept; null: as its repo says',
+  body: { json: Type.Object({ keep: nullable(KeepView) }) },
   answer: { json: BranchView },
 })
 

@@ -48,6 +48,9 @@ const COMMIT = {
   openedSeq: Type.Integer(),
   openedAtMs: AtMs,
   endedAtMs: nullable(AtMs),
+  droppedAtMs: nullable(
+    Type.Number({ description: 'Since when its files can be read no more; null: they can' }),
+  ),
 }
 
 export const CommitView = Type.Object(COMMIT)
@@ -106,6 +109,17 @@ export const deleteCommit = defineRoute({
   path: '/projects/:project/repos/:repo/commits/:ref',
   permission: 'repo:write',
   summary: 'Give up an open commit with what was put into it; a branch means the open commit on it',
+  answer: { json: CommitView },
+})
+
+export const dropCommit = defineRoute({
+  method: 'POST',
+  path: '/projects/:project/repos/:repo/commits/:ref/drop',
+  permission: 'repo:admin',
+  summary: 'Let the files of an ended commit go for ever; its record stays',
+  query: Type.Object({
+    dryRun: Type.Optional(Type.Boolean({ description: 'Say what would be dropped, drop nothing' })),
+  }),
   answer: { json: CommitView },
 })
 

@@ -44,6 +44,25 @@ export const getFile = defineRoute({
   answer: 'bytes',
 })
 
+export const ChecksumView = Type.Object({
+  sha256: Type.String({ description: 'Of the bytes asked for, in hex' }),
+  bytes: Type.Number({ description: 'How many they are' }),
+  digest: Type.String({ description: 'Of the whole file, as in a listing and in ETag' }),
+})
+
+export const getChecksum = defineRoute({
+  method: 'GET',
+  path: '/projects/:project/repos/:repo/commits/:ref/checksum',
+  permission: 'repo:read',
+  summary: 'SHA-256 of a file or of a part of it: to compare with what came elsewhere',
+  query: Type.Object({
+    path: Path,
+    offset: Type.Optional(Type.Integer({ minimum: 0 })),
+    length: Type.Optional(Type.Integer({ minimum: 0 })),
+  }),
+  answer: { json: ChecksumView },
+})
+
 export const getFiles = defineRoute({
   method: 'GET',
   path: '/projects/:project/repos/:repo/commits/:ref/files',
@@ -93,7 +112,7 @@ export const diffFiles = defineRoute({
   permission: 'repo:read',
   summary: 'Files that differ from an older commit, in path order',
   query: Type.Object({
-    from: Type.Optional(Type.String({ description: 'Default: the parent of the commit' })),
+    from: Type.Optional(Type.String({ description: 'Default: the nearest ancestor that is kept' })),
     path: Type.Optional(Path),
     limit: Type.Optional(Type.Integer({ minimum: 1 })),
   }),
@@ -108,6 +127,12 @@ export const putFile = defineRoute({
   query: Type.Object({
     path: Path,
     append: Type.Optional(Type.Boolean({ description: 'Add to the end of what is there' })),
+    offset: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Patch what is there: insert from this byte on' }),
+    ),
+    delete: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'With `offset`: so many bytes give way' }),
+    ),
     message: Message,
   }),
   body: 'bytes',

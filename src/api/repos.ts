@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineRoute } from './route.ts'
-import { AtMs, nullable, PageQuery, pageOf } from './shapes.ts'
+import { AtMs, KeepView, nullable, PageQuery, pageOf } from './shapes.ts'
 
 export const RepoView = Type.Object({
   name: Type.String(),
@@ -10,6 +10,7 @@ export const RepoView = Type.Object({
   branches: Type.Integer(),
   files: Type.Integer({ description: 'At the head of its default branch, or its only one' }),
   bytes: Type.Number(),
+  keep: nullable(KeepView),
 })
 export type RepoView = Static<typeof RepoView>
 
@@ -36,6 +37,15 @@ export const getRepo = defineRoute({
   path: '/projects/:project/repos/:repo',
   permission: 'repo:read',
   summary: 'One repo',
+  answer: { json: RepoView },
+})
+
+export const keepRepo = defineRoute({
+  method: 'PUT',
+  path: '/projects/:project/repos/:repo/retention',
+  permission: 'repo:admin',
+  summary: 'Say which commits of its branches are kept; null: all of them',
+  body: { json: Type.Object({ keep: nullable(KeepView) }) },
   answer: { json: RepoView },
 })
 

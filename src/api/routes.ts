@@ -1,9 +1,10 @@
 // Every route. The order is the order of the printed API.
 
 import { applyDocuments } from './apply.ts'
-import { deleteBranch, getBranch, listBranches, putBranch } from './branches.ts'
+import { deleteBranch, getBranch, keepBranch, listBranches, putBranch } from './branches.ts'
 import {
   deleteCommit,
+  dropCommit,
   finishCommit,
   getCommit,
   getCommitSet,
@@ -18,6 +19,7 @@ import { explainFile } from './explain.ts'
 import {
   deleteFile,
   diffFiles,
+  getChecksum,
   getFile,
   getFiles,
   globFiles,
@@ -39,11 +41,24 @@ import {
 } from './pipelines.ts'
 import { getPool, getPoolDemand, listPools } from './pools.ts'
 import { createProject, getProject, listProjects } from './projects.ts'
+import { collectGarbage } from './gc.ts'
 import { rebuildProject } from './rebuild.ts'
-import { createRepo, deleteRepo, getRepo, listRepos } from './repos.ts'
+import { createRepo, deleteRepo, getRepo, keepRepo, listRepos } from './repos.ts'
 import { getGraph, liveGraph } from './rivers.ts'
 import type { RouteKey } from './route.ts'
 import { deleteSpout, getSpout, listSpouts, pauseSpout, resumeSpout } from './spouts.ts'
+import {
+  dropUpload,
+  finishUpload,
+  getUpload,
+  listParts,
+  listUploads,
+  openUpload,
+  putBatch,
+  putSegment,
+} from './uploads.ts'
+import { verifyStore } from './verify.ts'
+import { getRepoUsage, getUsage } from './usage.ts'
 import { issueWorkerToken } from './worker-tokens.ts'
 
 export const ROUTES = [
@@ -56,13 +71,16 @@ export const ROUTES = [
   createProject,
   getProject,
   rebuildProject,
+  collectGarbage,
   listRepos,
   createRepo,
   getRepo,
+  keepRepo,
   deleteRepo,
   listBranches,
   getBranch,
   putBranch,
+  keepBranch,
   deleteBranch,
   listCommits,
   getCommit,
@@ -70,8 +88,10 @@ export const ROUTES = [
   startCommit,
   finishCommit,
   deleteCommit,
+  dropCommit,
   waitCommit,
   getFile,
+  getChecksum,
   getFiles,
   statFile,
   listFiles,
@@ -80,6 +100,16 @@ export const ROUTES = [
   putFile,
   putFiles,
   deleteFile,
+  openUpload,
+  listUploads,
+  getUpload,
+  listParts,
+  putSegment,
+  putBatch,
+  finishUpload,
+  dropUpload,
+  getUsage,
+  getRepoUsage,
   applyDocuments,
   listPipelines,
   getPipeline,
@@ -111,6 +141,7 @@ export const ROUTES = [
   streamEvents,
   getGraph,
   liveGraph,
+  verifyStore,
   issueWorkerToken,
 ] as const
 

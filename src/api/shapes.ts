@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
+import type { KeepRule } from '../model/keep.ts'
 
 export const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
@@ -51,6 +52,21 @@ export const CommitRef = Type.Object({
   repo: Type.String(),
   branch: Type.String(),
   id: CommitId,
+})
+
+export const KeepView = Type.Unsafe<KeepRule>({
+  anyOf: [
+    { const: 'all' },
+    Type.Object(
+      {
+        last: nullable(Type.Integer({ minimum: 1, description: 'So many, the newest' })),
+        youngerThanMs: nullable(
+          Type.Integer({ minimum: 1, description: 'And all that ended less than this ago' }),
+        ),
+      },
+      { description: 'At least one of the two' },
+    ),
+  ],
 })
 
 export const CauseView = Type.Object({

@@ -1,55 +1,101 @@
 // Archives as streams: POSIX ustar with pax headers (IEEE Std 1003.1, "pax interchange format").
 // Written: regular files only, with a pax header where the name is over 100 bytes or not ASCII or the
 // size is over 8 GiB. Read: what tar, bsdtar and Python write; directories and pax globals are passed
-// over, anything that is neither a file nor a directory (links, devices) is refused by name.
-// Memory: one 512-byte block and one chunk of the source.
+// over, anything that is neither a file nor a directory (links, devices, sparse files) is refused by
+// name, and so is an archive without its end mark: it may have been cut short between two files.
+// Memory: a few pieces of GATHER_BYTES and one chunk of the source.
 
-import { concat, equalBytes, fromUtf8, utf8 } from '../base/bytes.ts'
+import { concat, fromUtf8, utf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 
 const BLOCK = 512
 const MAX_PAX_BYTES = 1 << 20
 const MAX_OCTAL_SIZE = 8 ** 11 - 1
+/** What is written goes out in pieces of about so much. */
+const GATHER_BYTES = 128 * 1024
+/** A file up to this size is handed out in one piece. */
+const WHOLE_BYTES = 64 * 1024
 
 export interface TarFile {
   readonly path: string
   readonly sizeBytes: number
-  /** To be read whole, or left: what is not read is skipped before the next file. */
-  readonly content: AsyncIterable<Uint8Array>
+  /** A stream is to be read whole, or left: what is not read is skipped before the next file. */
+  readonly content: Uint8Array | AsyncIterable<Uint8Array>
 }
 
 /** @throws VarveError INVALID_OPTION when a content is not as long as it said */
 export async function* writeTar(files: AsyncIterable<TarFile>): AsyncGenerator<Uint8Array> {
+  let gathered = new Gathered()
   for await (const file of files) {
-    yield* fileHeaders(file)
+    gathered.add(tarHead(file.path, file.sizeBytes))
     let size = 0
-    for await (const chunk of file.content) {
-      size += chunk.length
-      if (chunk.length > 0) yield chunk
+    if (file.content instanceof Uint8Array) {
+      size = file.content.length
+      gathered.add(file.content)
+    } else {
+      for await (const chunk of file.content) {
+        size += chunk.length
+        gathered.add(chunk)
+        if (!gathered.isFull) continue
+        yield gathered.whole()
+        gathered = new Gathered()
+      }
     }
     if (size !== file.sizeBytes)
       throw new VarveError(
         'INVALID_OPTION',
         `cannot archive "${file.path}": it has ${size} bytes, ${file.sizeBytes} were announced`,
       )
-    yield new Uint8Array(padding(size))
+    gathered.add(new Uint8Array(tarPadding(size)))
+    if (!gathered.isFull) continue
+    yield gathered.whole()
+    gathered = new Gathered()
   }
-  yield new Uint8Array(2 * BLOCK)
+  gathered.add(TAR_END)
+  yield gathered.whole()
 }
 
-function* fileHeaders(file: TarFile): Generator<Uint8Array> {
-  const name = utf8(file.path)
-  const records: string[] = []
-  if (name.length > 100 || name.length !== file.path.length) records.push(pax('path', file.path))
-  if (file.sizeBytes > MAX_OCTAL_SIZE) records.push(pax('size', String(file.sizeBytes)))
-  if (records.length > 0) {
-    const body = utf8(records.join(''))
-    yield header(utf8('pax'), body.length, 'x')
-    yield body
-    yield new Uint8Array(padding(body.length))
+class Gathered {
+  readonly #parts: Uint8Array[] = []
+  #sizeBytes = 0
+
+  add(part: Uint8Array): void {
+    if (part.length > 0) this.#parts.push(part)
+    this.#sizeBytes += part.length
   }
-  yield header(name.subarray(0, 100), Math.min(file.sizeBytes, MAX_OCTAL_SIZE), '0')
+
+  get isFull(): boolean {
+    return this.#sizeBytes >= GATHER_BYTES
+  }
+
+  whole(): Uint8Array {
+    return concat(this.#parts)
+  }
 }
+
+/** What stands before a file's content. */
+export function tarHead(path: string, sizeBytes: number): Uint8Array {
+  if (path.length <= 100 && sizeBytes <= MAX_OCTAL_SIZE && isAscii(path))
+    return header(path, sizeBytes, '0')
+  const records = [pax('path', path)]
+  if (sizeBytes > MAX_OCTAL_SIZE) records.push(pax('size', String(sizeBytes)))
+  const plain = path.replaceAll(/[^\x20-\x7e]/g, '_').slice(0, 100)
+  const own = header(plain, Math.min(sizeBytes, MAX_OCTAL_SIZE), '0')
+  const body = utf8(records.join(''))
+  const padding = new Uint8Array(tarPadding(body.length))
+  return concat([header('pax', body.length, 'x'), body, padding, own])
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false
+  return true
+}
+
+/** How many zeros stand behind a content. */
+export const tarPadding = (sizeBytes: number): number => (BLOCK - (sizeBytes % BLOCK)) % BLOCK
+
+/** What stands behind the last file. */
+export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK)
 
 /** `<length> key=value\n`, the length counting itself. */
 function pax(key: string, value: string): string {
@@ -59,43 +105,71 @@ function pax(key: string, value: string): string {
   return `${length} ${key}=${value}\n`
 }
 
-function header(name: Uint8Array, sizeBytes: number, type: string): Uint8Array {
+const SIZE_AT = 124
+const CHECKSUM_AT = 148
+const TYPE_AT = 156
+
+/** A header without name, size, type and checksum. */
+const BLANK = ((): Uint8Array => {
   const block = new Uint8Array(BLOCK)
   const text = (at: number, value: string): void => block.set(utf8(value), at)
-  block.set(name, 0)
   text(100, '0000644\0')
   text(108, '0000000\0')
   text(116, '0000000\0')
-  text(124, `${sizeBytes.toString(8).padStart(11, '0')}\0`)
   text(136, '00000000000\0')
-  text(148, '        ')
-  text(156, type)
   text(257, 'ustar\0')
   text(263, '00')
-  text(148, `${checksum(block).toString(8).padStart(6, '0')}\0 `)
+  return block
+})()
+
+/** @param name ASCII, at most 100 characters */
+function header(name: string, sizeBytes: number, type: string): Uint8Array {
+  const block = BLANK.slice()
+  let sum = BLANK_SUM + type.charCodeAt(0)
+  for (let i = 0; i < name.length; i++) sum += block[i] = name.charCodeAt(i)
+  sum += setOctal(block, SIZE_AT, 11, sizeBytes)
+  block[TYPE_AT] = type.charCodeAt(0)
+  setOctal(block, CHECKSUM_AT, 6, sum)
+  block[CHECKSUM_AT + 7] = 32
   return block
 }
 
-/** Sum of all bytes, its own field read as spaces. */
-function checksum(block: Uint8Array): number {
+/** @returns the sum of the bytes */
+function setOctal(block: Uint8Array, at: number, digits: number, value: number): number {
   let sum = 0
-  for (let i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? 32 : (block[i] as number)
+  for (let i = at + digits - 1, left = value; i >= at; i--, left = Math.floor(left / 8))
+    sum += block[i] = 48 + (left % 8)
   return sum
 }
 
-const padding = (sizeBytes: number): number => (BLOCK - (sizeBytes % BLOCK)) % BLOCK
+const BLANK_SUM = checksum(BLANK)
 
-/** The files of an archive, in order. @throws VarveError INVALID_OPTION on what is no archive */
+/** Sum of all bytes, its own field read as spaces. */
+function checksum(block: Uint8Array): number {
+  let sum = 8 * 32
+  for (let i = 0; i < CHECKSUM_AT; i++) sum += block[i] as number
+  for (let i = CHECKSUM_AT + 8; i < BLOCK; i++) sum += block[i] as number
+  return sum
+}
+
+/**
+ * The files of an archive, in order; a later one of the same name replaces the earlier. The source is
+ * read to its end. @throws VarveError INVALID_OPTION on what is no archive, or not a whole one
+ */
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarFile> {
   const input = new Input(source)
   let long: { path?: string; size?: number } = {}
   try {
     for (;;) {
-      const block = await input.block()
-      if (!block || block.every((byte) => byte === 0)) return
+      const block = input.ready(BLOCK) ?? (await input.exactly(BLOCK))
+      if (!block) throw refuse('it ends without its end mark; it may have been cut short')
+      if (block.every((byte) => byte === 0)) {
+        await input.drain()
+        return
+      }
       const head = parseHeader(block)
       const sizeBytes = long.size ?? head.sizeBytes
-      const end = input.at + sizeBytes + padding(sizeBytes)
+      const end = input.at + sizeBytes + tarPadding(sizeBytes)
       switch (head.type) {
         case 'x':
           long = { ...long, ...parsePax(await input.small(head.sizeBytes)) }
@@ -113,7 +187,12 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
         case '7': {
           const path = long.path ?? head.path()
           long = {}
-          if (!path.endsWith('/')) yield { path, sizeBytes, content: input.content(sizeBytes) }
+          if (path.endsWith('/')) break
+          const content =
+            sizeBytes > WHOLE_BYTES
+              ? input.content(sizeBytes)
+              : (input.ready(sizeBytes) ?? (await input.small(sizeBytes)))
+          yield { path, sizeBytes, content }
           break
         }
         default:
@@ -121,32 +200,36 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
             `"${long.path ?? head.path()}" is neither a file nor a directory (type "${head.type}")`,
           )
       }
-      await input.skipTo(end)
+      if (!input.skipped(end)) await input.skipTo(end)
     }
   } finally {
     await input.close()
   }
 }
 
+const USTAR = utf8('ustar\0')
+
 /** The name is read only when it counts: writers cut long ones, also in the middle of a character. */
 function parseHeader(block: Uint8Array): { path: () => string; sizeBytes: number; type: string } {
-  const stated = octal(block, 148, 8)
+  const stated = octal(block, CHECKSUM_AT, 8)
   if (stated !== checksum(block)) throw refuse('a header has a wrong checksum')
   return {
     path: () => {
-      const ustar = equalBytes(block.subarray(257, 263), utf8('ustar\0'))
-      const prefix = ustar ? text(block.subarray(345, 500)) : ''
+      const ustar = USTAR.every((byte, i) => block[257 + i] === byte)
+      const prefix = ustar && block[345] !== 0 ? text(block.subarray(345, 500)) : ''
       const name = text(block.subarray(0, 100))
       return prefix === '' ? name : `${prefix}/${name}`
     },
-    sizeBytes: octal(block, 124, 12),
-    type: String.fromCharCode(block[156] as number),
+    sizeBytes: octal(block, SIZE_AT, 12),
+    type: String.fromCharCode(block[TYPE_AT] as number),
   }
 }
 
 /** Octal text, or GNU's base-256 when the first bit is set. */
-function octal(block: Uint8Array, at: number, length: number): number {
-  const field = block.subarray(at, at + length)
+const SPACE = 32
+
+function octal(block: Uint8Array, from: number, length: number): number {
+  const field = block.subarray(from, from + length)
   if (((field[0] as number) & 0x80) !== 0) {
     const value = field
       .slice(1)
@@ -154,9 +237,17 @@ function octal(block: Uint8Array, at: number, length: number): number {
     if (!Number.isSafeInteger(value)) throw refuse('a size is too large')
     return value
   }
-  const digits = text(field).trim()
-  if (!/^[0-7]*$/.test(digits)) throw refuse('a number in a header is not octal')
-  return digits === '' ? 0 : Number.parseInt(digits, 8)
+  let value = 0
+  let at = field.findIndex((byte) => byte !== SPACE)
+  for (; at >= 0 && at < length; at++) {
+    const digit = (field[at] as number) - 48
+    if (digit < 0 || digit > 7) break
+    value = value * 8 + digit
+  }
+  const rest = at < 0 ? undefined : field[at]
+  if (rest !== undefined && rest !== 0 && rest !== SPACE)
+    throw refuse('a number in a header is not octal')
+  return value
 }
 
 function parsePax(body: Uint8Array): { path?: string; size?: number } {
@@ -166,7 +257,8 @@ function parsePax(body: Uint8Array): { path?: string; size?: number } {
     const length = Number(text(body.subarray(at, Math.max(at, space))))
     if (space < 0 || !Number.isInteger(length) || length <= space - at || at + length > body.length)
       throw refuse('a pax header is malformed')
-    const [key, ...value] = text(body.subarray(space + 1, at + length - 1)).split('=')
+    const [key, ...value] = allText(body.subarray(space + 1, at + length - 1)).split('=')
+    if (key?.startsWith('GNU.sparse.')) throw refuse('it holds a sparse file; write it without -S')
     if (key === 'path') found.path = value.join('=')
     if (key === 'size') {
       const size = Number(value.join('='))
@@ -181,8 +273,12 @@ function parsePax(body: Uint8Array): { path?: string; size?: number } {
 /** Up to the first NUL. */
 function text(bytes: Uint8Array): string {
   const end = bytes.indexOf(0)
+  return allText(end < 0 ? bytes : bytes.subarray(0, end))
+}
+
+function allText(bytes: Uint8Array): string {
   try {
-    return fromUtf8(end < 0 ? bytes : bytes.subarray(0, end))
+    return fromUtf8(bytes)
   } catch {
     throw refuse('a name is not UTF-8')
   }
@@ -216,7 +312,17 @@ class Input {
     return some
   }
 
-  async #exactly(size: number): Promise<Uint8Array | undefined> {
+  /** So many bytes if they are at hand. */
+  ready(size: number): Uint8Array | undefined {
+    if (this.#rest.length < size) return undefined
+    const bytes = this.#rest.subarray(0, size)
+    this.#rest = this.#rest.subarray(size)
+    this.at += size
+    return bytes
+  }
+
+  /** Undefined at the end. */
+  async exactly(size: number): Promise<Uint8Array | undefined> {
     const parts: Uint8Array[] = []
     let left = size
     while (left > 0) {
@@ -231,14 +337,10 @@ class Input {
     return concat(parts)
   }
 
-  block(): Promise<Uint8Array | undefined> {
-    return this.#exactly(BLOCK)
-  }
-
   async small(size: number): Promise<Uint8Array> {
     if (size > MAX_PAX_BYTES) throw refuse('a header is too long')
     if (size === 0) return new Uint8Array(0)
-    const bytes = await this.#exactly(size)
+    const bytes = await this.exactly(size)
     if (!bytes) throw refuse('it ends in the middle')
     return bytes
   }
@@ -252,9 +354,19 @@ class Input {
     }
   }
 
+  /** Whether what is at hand reaches so far; then it is passed over. */
+  skipped(end: number): boolean {
+    return this.at <= end && this.ready(end - this.at) !== undefined
+  }
+
   async skipTo(end: number): Promise<void> {
     while (this.at < end)
       if (!(await this.#some(end - this.at))) throw refuse('it ends in the middle')
+  }
+
+  /** Reads what is behind, and forgets it. */
+  async drain(): Promise<void> {
+    while (await this.#some(Infinity));
   }
 
   async close(): Promise<void> {

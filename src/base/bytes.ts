@@ -41,19 +41,27 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && compareBytes(a, b) === 0
 }
 
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+const DIGITS = encoder.encode('0123456789abcdef')
+const HEX_BYTES = 1024
 
+// In one piece: a string made by adding keeps all it was made of, ten times the memory of an id.
 export function toHex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += HEX[byte]
-  return text
+  if (bytes.length > HEX_BYTES)
+    return toHex(bytes.subarray(0, HEX_BYTES)) + toHex(bytes.subarray(HEX_BYTES))
+  const digits: number[] = []
+  for (const byte of bytes) digits.push(DIGITS[byte >> 4] as number, DIGITS[byte & 15] as number)
+  return String.fromCharCode(...digits)
 }
 
 export function fromHex(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length >> 1)
   for (let i = 0; i < bytes.length; i++)
-    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
+    bytes[i] = (digit(text.charCodeAt(2 * i)) << 4) | digit(text.charCodeAt(2 * i + 1))
   return bytes
+}
+
+function digit(unit: number): number {
+  return unit < 0x3a ? unit - 0x30 : (unit | 0x20) - 0x57
 }
 
 /**

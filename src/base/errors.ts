@@ -63,6 +63,7 @@ export const ERRORS = {
   NOT_FOUND_DATUM: notFound('datum', 'varve datum list PIPELINE@JOB shows what exists'),
   NOT_FOUND_SPOUT: notFound('spout', 'varve spout list shows what exists'),
   NOT_FOUND_EGRESS: notFound('egress', 'varve egress list shows what exists'),
+  NOT_FOUND_UPLOAD: notFound('upload', 'send the file anew: it was given up, or left for too long'),
   NOT_FOUND_ROUTE: notFound('address', 'GET /api/v1/openapi.json lists every route'),
   ALREADY_EXISTS: conflict('choose another name, or update what exists'),
   INVALID_SPEC: invalid('mend the spec where the message points, then send it again'),
@@ -72,6 +73,14 @@ export const ERRORS = {
   PATH_CONFLICT: conflict('read the newest version of the path and make the change again'),
   HEAD_MOVED: conflict('the branch moved since; look at its head and send the change again'),
   STALE_SOURCE: conflict('nothing to do: another writer already recorded this part of the source'),
+  SESSION_CLOSED: {
+    kind: 'conflict',
+    status: 409,
+    exit: 4,
+    retry: true,
+    level: 'info',
+    remedy: 'send it again: what it was built on was being collected meanwhile',
+  },
   STALE_STATE: conflict('nothing to do: the state this continues has moved on'),
   NOT_OPEN: conflict('start a new commit: this one has ended'),
   OUTPUT_BRANCH: conflict('commit to a branch above it: this one is made from others'),
@@ -153,7 +162,8 @@ export const ERRORS = {
     exit: 1,
     retry: false,
     level: 'error',
-    remedy: 'run varve fsck; the stored bytes do not match their id and were not served',
+    remedy:
+      'run varve verify, or varve fsck on the folder of a stopped server: stored bytes do not match their id and were not served',
   },
   CODE_FAILED: {
     kind: 'invalid',

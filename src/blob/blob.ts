@@ -21,13 +21,14 @@ export interface Presigned {
 export interface BlobStore {
   /**
    * All objects durable on return, behind one barrier. A crash may leave any subset, each object
-   * whole or absent, never a part. Repeating it is harmless.
+   * whole or absent, never a part. Repeating it is harmless. The bytes must not change until it is
+   * fulfilled, and for ever if it fails: who knows what is still sent.
    * @throws VarveError DISK_FULL, UNAVAILABLE
    */
   put(objects: readonly BlobObject[]): Promise<void>
   /**
-   * The bytes, or undefined when there is no such object. A range beyond the end is cut short. The
-   * caller checks the bytes against their id: the store may be wrong.
+   * The bytes, which are the caller's, or undefined when there is no such object. A range beyond the
+   * end is cut short. The caller checks the bytes against their id: the store may be wrong.
    */
   get(
     key: BlobKey,
@@ -40,6 +41,10 @@ export interface BlobStore {
     prefix: string,
     after?: BlobKey,
   ): AsyncIterable<{ readonly key: BlobKey; readonly sizeBytes: number }>
+  /** Of a cache: the store behind it, for who must see what that has become. */
+  readonly behind?: BlobStore
+  /** Of a cache: what it has of this object is wrong; the next read asks the store. */
+  forget?(key: BlobKey): void
   /** Absent keys are no error. */
   delete(keys: readonly BlobKey[]): Promise<void>
   /**

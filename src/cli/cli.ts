@@ -6,6 +6,7 @@ import { addApply } from './commands/apply.ts'
 import { addBranch } from './commands/branch.ts'
 import { addCommit } from './commands/commit.ts'
 import { addDatum } from './commands/datum.ts'
+import { addDu } from './commands/du.ts'
 import { addEgress } from './commands/egress.ts'
 import { addEvents } from './commands/events.ts'
 import { addExplain } from './commands/explain.ts'
@@ -16,9 +17,11 @@ import { addMeta } from './commands/meta.ts'
 import { addPipeline } from './commands/pipeline.ts'
 import { addPool } from './commands/pool.ts'
 import { addProject } from './commands/project.ts'
+import { addGc } from './commands/gc.ts'
 import { addRebuild } from './commands/rebuild.ts'
 import { addRepo } from './commands/repo.ts'
 import { addSpout } from './commands/spout.ts'
+import { addVerify } from './commands/verify.ts'
 import { addWorkerToken } from './commands/worker-token.ts'
 import { EXIT, reportFailure } from './failure.ts'
 import type { Format } from './output.ts'
@@ -63,6 +66,7 @@ export function buildCli(options: CliOptions): Command {
     addBranch,
     addCommit,
     addFile,
+    addDu,
     addPipeline,
     addPool,
     addJob,
@@ -74,6 +78,8 @@ export function buildCli(options: CliOptions): Command {
     addExplain,
     addEvents,
     addRebuild,
+    addGc,
+    addVerify,
     addWorkerToken,
     addMeta,
   ]

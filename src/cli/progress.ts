@@ -2,7 +2,7 @@
 // where there is none.
 
 import type { Sink } from './output.ts'
-import { bytesText, durationText } from './words.ts'
+import { bytesText, countText, durationText, many } from './words.ts'
 
 const FIRST_MS = 300
 const REDRAW_MS = 100
@@ -13,10 +13,14 @@ export class Progress {
   readonly #stderr: Sink
   readonly #what: string
   readonly #totalBytes: number | undefined
+  readonly #totalFiles: number | undefined
   readonly #nowMs: () => number
   readonly #startMs: number
   #shownMs: number
   #doneBytes = 0
+  #doneFiles = 0
+  /** Done before: no measure of how fast it goes. */
+  #skippedBytes = 0
   #drawn = false
 
   constructor(options: {
@@ -24,10 +28,12 @@ export class Progress {
     nowMs: () => number
     what: string
     totalBytes?: number | undefined
+    totalFiles?: number | undefined
   }) {
     this.#stderr = options.stderr
     this.#what = options.what
     this.#totalBytes = options.totalBytes
+    this.#totalFiles = options.totalFiles
     this.#nowMs = options.nowMs
     this.#startMs = options.nowMs()
     this.#shownMs = this.#startMs
@@ -48,8 +54,22 @@ export class Progress {
     }
   }
 
-  add(bytes: number): void {
+  /** What an earlier run has done. */
+  skip(bytes: number, files = 0): void {
+    this.#skippedBytes += bytes
     this.#doneBytes += bytes
+    this.#doneFiles += files
+  }
+
+  /** What was counted and has to be done again. */
+  takeBack(bytes: number, files = 0): void {
+    this.#doneBytes -= bytes
+    this.#doneFiles -= files
+  }
+
+  add(bytes: number, files = 0): void {
+    this.#doneBytes += bytes
+    this.#doneFiles += files
     const now = this.#nowMs()
     const tty = this.#stderr.isTTY === true
     const rest = !tty ? LINE_EVERY_MS : this.#drawn ? REDRAW_MS : FIRST_MS
@@ -61,15 +81,23 @@ export class Progress {
 
   #line(): string {
     const seconds = Math.max(0.001, this.elapsedMs / 1000)
-    const rate = this.#doneBytes / seconds
+    const rate = Math.max(0, this.#doneBytes - this.#skippedBytes) / seconds
     const speed = `${bytesText(Math.round(rate))}/s`
+    const files = this.#files()
     if (this.#totalBytes === undefined)
-      return `${this.#what}  ${bytesText(this.#doneBytes)}  ${speed}`
+      return [this.#what, ...files, bytesText(this.#doneBytes), speed].join('  ')
     const part = this.#totalBytes === 0 ? 1 : Math.min(1, this.#doneBytes / this.#totalBytes)
     const full = Math.round(part * BAR_WIDTH)
     const bar = '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full)
     const left = rate > 0 ? durationText(((this.#totalBytes - this.#doneBytes) / rate) * 1000) : '?'
-    return `${this.#what}  ${bar}  ${bytesText(this.#doneBytes)} of ${bytesText(this.#totalBytes)}  ${speed}  ${left} left`
+    const bytes = `${bytesText(this.#doneBytes)} of ${bytesText(this.#totalBytes)}`
+    return [this.#what, bar, ...files, bytes, speed, `${left} left`].join('  ')
+  }
+
+  #files(): string[] {
+    if (this.#totalFiles !== undefined)
+      return [`${countText(this.#doneFiles)} of ${many(this.#totalFiles, 'file')}`]
+    return this.#doneFiles > 0 ? [many(this.#doneFiles, 'file')] : []
   }
 
   /** Takes the line away; the result is said by the caller. */

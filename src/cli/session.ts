@@ -5,6 +5,7 @@ import { VarveError } from '../base/errors.ts'
 import { DEFAULT_PROJECT } from '../model/name.ts'
 import type { Ref } from '../model/ref.ts'
 import { parseRef } from '../model/ref.ts'
+import type { PartSizes } from './batches.ts'
 import { discover } from './discover.ts'
 import type { Format, Sink } from './output.ts'
 import { FORMATS, Output } from './output.ts'
@@ -20,6 +21,8 @@ export interface CliWorld {
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
   readonly fetch?: typeof fetch
+  /** How uploads are cut; default PART_SIZES. */
+  readonly partSizes?: PartSizes
 }
 
 /** Options every command takes. */

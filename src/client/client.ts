@@ -59,6 +59,10 @@ export interface Download {
   /** Undefined when the server does not know beforehand (archives). */
   readonly sizeBytes: number | undefined
   readonly contentType: string
+  /** Of which byte on it is: 0 when the whole was sent although a part was asked for. */
+  readonly offset: number
+  /** Of a file: that of its whole content, as listings show it. */
+  readonly digest: string | undefined
   readonly content: AsyncIterable<Uint8Array>
 }
 
@@ -159,19 +163,28 @@ export class Client {
     }
   }
 
-  /** @param range bytes [offset, offset + length) of a file */
+  /**
+   * @param args.range bytes [offset, offset + length) of a file
+   * @param args.ifDigest send the range of this content only, of any other the whole
+   */
   async download<K extends DownloadKey>(
     key: K,
-    args: CallArgs<K> & { readonly range?: { offset: number; length?: number } | undefined },
+    args: CallArgs<K> & {
+      readonly range?: { offset: number; length?: number } | undefined
+      readonly ifDigest?: string | undefined
+    },
   ): Promise<Download> {
-    const { range } = args
+    const { range, ifDigest } = args
     const end = range?.length === undefined ? '' : range.offset + range.length - 1
     const headers: Record<string, string> = range ? { range: `bytes=${range.offset}-${end}` } : {}
+    if (ifDigest !== undefined) headers['if-range'] = `"${ifDigest}"`
     const response = await this.#send(key, args as AnyArgs, undefined, headers)
     const size = response.headers.get('content-length')
     return {
       sizeBytes: size === null ? undefined : Number(size),
       contentType: response.headers.get('content-type') ?? 'application/octet-stream',
+      digest: /^"(.*)"$/.exec(response.headers.get('etag') ?? '')?.[1],
+      offset: response.status === 206 ? (range?.offset ?? 0) : 0,
       content: bodyChunks(response),
     }
   }

@@ -9,9 +9,16 @@ function placeholder({ type, choices }: OptionSpec): string {
 
 function defaultText(spec: OptionSpec): string {
   if (spec.default === undefined) return ''
-  if (spec.type === 'bytes') return `${Number(spec.default) / 2 ** 40}TiB`
+  if (spec.type === 'bytes') return bytesText(Number(spec.default))
   if (Array.isArray(spec.default)) return spec.default.join(',')
   return String(spec.default)
+}
+
+/** Whole, in the largest unit it is whole in. */
+function bytesText(bytes: number): string {
+  const units = ['', 'KiB', 'MiB', 'GiB', 'TiB']
+  const power = units.findLastIndex((_, i) => bytes >= 1024 ** i && bytes % 1024 ** i === 0)
+  return `${bytes / 1024 ** Math.max(power, 0)}${units[power] ?? ''}`
 }
 
 export interface OptionHelp {

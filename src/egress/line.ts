@@ -29,7 +29,8 @@ export async function undelivered(
     }
     const commit: Commit | undefined = await versions.commit(project, { repo, branch, id })
     if (!commit) throw gone({ repo, branch }, id)
-    line.push(commit)
+    // What was dropped has no records left: those of the next begin where there is something.
+    if (!commit.dropped) line.push(commit)
     if (id === wanted) metWanted = true
     id = commit.parent
   }

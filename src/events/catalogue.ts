@@ -60,6 +60,7 @@ const DECLARED = {
   'commit.opened': commit([1], 'opened', 'A commit came to be: by a person, a spout or a pipeline'),
   'commit.finished': commit([2], 'finished', 'A commit ended with a result and can be read'),
   'commit.failed': commit([3], 'failed', 'A commit ended without a result; state and why say how'),
+  'commit.dropped': commit([23], 'dropped', 'A commit can be read no more; this is what it was'),
   'branch.created': branch([4], 'created', 'A branch came to be'),
   'branch.moved': branch(
     [5],

@@ -87,7 +87,8 @@ function tell(fact: Fact): Told | undefined {
   switch (fact.f) {
     case 'commit.opened':
     case 'commit.finished':
-    case 'commit.failed': {
+    case 'commit.failed':
+    case 'commit.dropped': {
       const { commit } = fact
       const subject = commitKey(commit)
       return { name: fact.f, key: commit.repo, subject, data: commitData(commit) }
@@ -125,6 +126,8 @@ function tell(fact: Fact): Told | undefined {
     case 'repo.deleted':
       return { name: fact.f, key: fact.repo.name, data: repoData(fact.repo) }
     case 'project.created':
+    case 'sessions.closed':
+    case 'repo.changed':
     case 'branch.changed':
     case 'commit.changed':
     case 'job.stopping':

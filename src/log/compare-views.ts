@@ -30,7 +30,7 @@ export interface ViewComparing<Fact> {
   readonly project: string
 }
 
-interface Place {
+export interface Place {
   readonly table: TableSpec
   /** The partition but for its view. */
   readonly partition: Row
@@ -97,7 +97,8 @@ export async function* compareViews<Fact>(
   yield { rows, differing, examples: [...examples] }
 }
 
-function addPlace(places: Map<string, Place>, write: FactWrite): void {
+/** Adds the partition that a write is in, unless it is known. */
+export function addPlace(places: Map<string, Place>, write: FactWrite): void {
   const { table } = write
   if (table === WATERMARKS) return
   assert(table.partition.includes('view'), `table "${table.name}" is projected and has no view`)
@@ -137,7 +138,7 @@ async function compare(
 }
 
 /** Rows by their key, both but for the view. */
-async function readRows(
+export async function readRows(
   tables: Tables,
   table: TableSpec,
   partition: Row,
@@ -152,6 +153,7 @@ async function readRows(
   return rows
 }
 
-function same(a: Cells | undefined, b: Cells | undefined): boolean {
+/** Whether both hold the same, or neither anything. */
+export function same(a: Cells | undefined, b: Cells | undefined): boolean {
   return a === undefined || b === undefined ? a === b : equalRows(a, b)
 }

@@ -11,6 +11,7 @@ process.env['UV_THREADPOOL_SIZE'] ??= '16'
 const { runCli } = await import('../cli/cli.ts')
 const { addDev } = await import('./dev.ts')
 const { addDoctor, doctorArgs } = await import('./doctor.ts')
+const { addFsck } = await import('./fsck.ts')
 const { Interruption } = await import('./interruption.ts')
 const { addServe } = await import('./serve.ts')
 const { VERSION } = await import('./version.ts')
@@ -35,6 +36,7 @@ const code = await runCli(doctorArgs(process.argv.slice(2)), {
   extraCommands: [
     (program) => addDev(program, signal),
     (program) => addDoctor(program, world),
+    (program) => addFsck(program, world),
     (program) => addServe(program, interruption),
     (program) => addWork(program, interruption),
   ],

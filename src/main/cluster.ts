@@ -6,6 +6,7 @@ import { systemClock as clock } from '../base/clock.ts'
 import { systemRandom as random } from '../base/random.ts'
 import { utf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
+import type { BlobStore } from '../blob/blob.ts'
 import { TOPICS } from '../bus/bus.ts'
 import { TOPIC_SPECS } from '../bus/topics.ts'
 import type { TopicSpec } from '../bus/topics.ts'
@@ -18,7 +19,7 @@ import { EventPublisher } from '../events/publisher.ts'
 import { partitionOf } from '../kafka/murmur2.ts'
 import type { Abilities } from '../model/spec-abilities.ts'
 import { Metrics } from '../observe/metrics.ts'
-import { OwnedShare } from '../pipelines/share.ts'
+import { OwnedShare, ownIn } from '../pipelines/share.ts'
 import { Health } from '../server/health.ts'
 import { createHealthServer } from '../server/health-server.ts'
 import { registryRoutes } from '../server/registry.ts'
@@ -26,6 +27,7 @@ import { createServer } from '../server/server.ts'
 import { SpoutTokens } from '../server/spout-token.ts'
 import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
+import { runRetention } from '../versions/retention.ts'
 import { codeElsewhere } from './code-identity.ts'
 import { openHash, zstdCompute } from './compute.ts'
 import { CONNECTORS } from './connectors.ts'
@@ -39,11 +41,13 @@ import { eventViews, streamDocuments } from './documents.ts'
 import { Keeper } from './keep.ts'
 import { sweepLeftovers } from './leftovers.ts'
 import { clusterMac } from './mac.ts'
+import { otherRootsOf } from './other-roots.ts'
 import { Ownership } from './ownership.ts'
 import { layGround, openDesk, startPlanning } from './pipelines.ts'
 import type { Ground } from './pipelines.ts'
 import { abilitiesOf, boundsOf, openPools, poolKeeping } from './pools.ts'
 import type { KeptPools } from './pools.ts'
+import { openReadCache } from './read-cache.ts'
 import { resolveSecret } from './secret.ts'
 import { openWorkspace } from './settings.ts'
 import { StatusBoard, tellPools, tellStatuses } from './status-board.ts'
@@ -99,7 +103,14 @@ export async function openCluster(
   const dependencies = await openDependencies(options, { clock, random, say, signal })
   opened.defer(() => dependencies.close())
   const workspace = await openWorkspace({ tables: dependencies.tables, clock, random }, signal)
-  const ports = await portsOf(dependencies, workspace.storeKey, options.clusterSecret)
+  const cache = await openReadCache(dependencies.blob, options)
+  opened.defer(() => cache.close())
+  const ports = await portsOf(
+    { ...dependencies, blob: cache.blob },
+    workspace.storeKey,
+    options.clusterSecret,
+    options.cacheBytes,
+  )
   const core = await openCore(ports)
   opened.defer(() => core.close())
   const incarnation = core.ids()
@@ -178,13 +189,14 @@ export async function openCluster(
 }
 
 export async function portsOf(
-  { tables, bus, blob }: Dependencies,
+  { tables, bus, blob }: Pick<Dependencies, 'tables' | 'bus'> & { readonly blob: BlobStore },
   storeKey: Uint8Array,
   clusterSecret: string,
+  cacheBytes?: number,
 ): Promise<Ports> {
   const hash = await openHash()
   const mac = clusterMac(clusterSecret)
-  const guests = { clock, random, hash, compute: zstdCompute, storeKey, mac }
+  const guests = { clock, random, hash, compute: zstdCompute, storeKey, mac, cacheBytes }
   return { tables: watchedTables(tables), bus, blob, ...guests }
 }
 
@@ -244,6 +256,8 @@ async function openApi(
         }),
     documents: streamDocuments(CONNECTORS),
     eventsOf: eventViews,
+    otherRoots: otherRootsOf(ports, versions),
+    collectGarbage: core.collectGarbage,
     clock,
     ids,
     token,
@@ -289,6 +303,8 @@ function startHosts(
       startPlanning(ports, core, ground, { share }, until)
       await share.run(until)
     })
+    const own = ownIn(share)
+    hosts.run((until) => runRetention({ versions, clock, random, own }, until))
     hosts.run((until) => tally(versions, metrics, until, (project) => share.has(project)))
   }
   if (pools) {

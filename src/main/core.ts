@@ -5,6 +5,8 @@ import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { Collecting } from './collection.ts'
+import { runCollection } from './collection.ts'
 import { LogClient } from '../log/client.ts'
 import type { Mac } from '../log/guests.ts'
 import { LogWriter } from '../log/writer.ts'
@@ -15,10 +17,13 @@ import { ObjectEngine } from '../objects/engine.ts'
 import type { Compute, Hash } from '../objects/guests.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { Tables } from '../tables/tables.ts'
+import type { CollectStep } from '../objects/upkeep/collect.ts'
 import { versionsMachine } from '../versions/machine.ts'
 import { Reader } from '../versions/reader.ts'
 import { VersionsService } from '../versions/service.ts'
 import type { Versions } from '../versions/versions.ts'
+
+const COLLECTOR_CACHE_BYTES = 16 * 1024 * 1024
 
 export interface Ports {
   readonly tables: Tables
@@ -29,6 +34,8 @@ export interface Ports {
   readonly hash: Hash
   readonly compute: Compute
   readonly storeKey: Uint8Array
+  /** Memory for nodes and small files read lately. */
+  readonly cacheBytes?: number | undefined
   /** Where others can reach the bus: says which messages are ours. */
   readonly mac?: Mac | undefined
 }
@@ -37,6 +44,8 @@ export interface Core {
   readonly objects: Objects
   readonly versions: Versions
   readonly ids: () => Id
+  /** Deletes what nothing names, or says what that is. */
+  collectGarbage(how: Collecting, signal: AbortSignal): AsyncIterable<CollectStep>
   /** Serves as a log writer until the signal. */
   writeLog(signal: AbortSignal): Promise<void>
   close(): Promise<void>
@@ -47,12 +56,20 @@ export async function openCore(ports: Ports): Promise<Core> {
   const objects = new ObjectEngine(ports)
   const log = new LogClient<Op, Fact>(ports)
   const reader = new Reader({ tables, clock, watermark: (project) => log.watermark(project) })
-  const machine = versionsMachine({ objects, reader, emptyRoot: await objects.emptyTree() })
+  const emptyRoot = await objects.emptyTree()
+  const machine = versionsMachine({ objects, reader, emptyRoot, condemnedFor: new Map() })
   const writer = new LogWriter({ ...ports, machine })
+  const versions = new VersionsService({ log, tables, objects, clock, random, hash })
+  const ids = idSource(clock, random)
   return {
     objects,
-    versions: new VersionsService({ log, tables, objects, clock, random, hash }),
-    ids: idSource(clock, random),
+    versions,
+    ids,
+    collectGarbage: (how, signal) => {
+      // Of its own: a walk over everything takes no cache from readers.
+      const { store } = new ObjectEngine({ ...ports, cacheBytes: COLLECTOR_CACHE_BYTES })
+      return runCollection({ ...ports, versions, ids, store }, how, signal)
+    },
     writeLog: (signal) => writer.run(signal),
     close: () => log.close(),
   }

@@ -64,10 +64,35 @@ export async function openDataFolder(path: string, fresh = false): Promise<DataF
 }
 
 /**
+ * Of a folder that a server has made, for who only reads what is in it.
+ * @throws VarveError INVALID_OPTION: it is none; DATA_IN_USE when a server has it
+ */
+export async function openDataFolderToRead(
+  path: string,
+): Promise<Pick<DataFolder, 'path' | 'tablesFile' | 'blobsFolder' | 'storeKey' | 'release'>> {
+  const folder = resolve(path)
+  const key = await readFile(join(folder, 'store.key'), 'utf8').catch((error: Error) => {
+    const said = `cannot read "${folder}" as a data folder: ${error.message}`
+    throw new VarveError('INVALID_OPTION', said, { cause: error })
+  })
+  const lock = takeLock(join(folder, 'lock'), folder)
+  return {
+    path: folder,
+    tablesFile: join(folder, 'tables.sqlite'),
+    blobsFolder: join(folder, 'blobs'),
+    storeKey: fromHex(key.trim()),
+    release() {
+      lock.close()
+      return Promise.resolve()
+    },
+  }
+}
+
+/**
  * An open exclusive transaction of a database nobody else uses: the operating system lets go of it
  * however the process ends, so a lock never outlives its owner and no pid is ever guessed at.
  */
-function takeLock(file: string, folder: string): DatabaseSync {
+export function takeLock(file: string, folder: string): DatabaseSync {
   const lock = new DatabaseSync(file)
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')

@@ -44,7 +44,7 @@ export function addDoctor(program: Command, world: CliWorld): void {
     const { ofAServer, ...rest } = this.optsWithGlobals<{ ofAServer?: boolean } & GlobalOptions>()
     const { output } = new Session(world, rest)
     const checks = ofAServer ? serverSide(this) : clientSide(rest, world)
-    if (await report(checks, output))
+    if (await reportChecks(checks, output))
       throw new CommandFailed('something failed: see above', ERRORS.UNAVAILABLE.exit)
   })
 }
@@ -56,7 +56,7 @@ async function* serverSide(command: Command): AsyncGenerator<Check> {
 }
 
 /** @returns whether one failed */
-async function report(checks: AsyncIterable<Check>, output: Output): Promise<boolean> {
+export async function reportChecks(checks: AsyncIterable<Check>, output: Output): Promise<boolean> {
   let anyFailed = false
   const all: Check[] = []
   for await (const check of checks) {

@@ -17,6 +17,7 @@ import { createServer } from '../server/server.ts'
 import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
 import { SqliteTables } from '../tables/adapters/sqlite.ts'
+import { runRetention } from '../versions/retention.ts'
 import type { Versions } from '../versions/versions.ts'
 import { openHash, zstdCompute } from './compute.ts'
 import { CONNECTORS } from './connectors.ts'
@@ -26,6 +27,7 @@ import { consoleFolder } from './console-folder.ts'
 import { openDataFolder } from './data-folder.ts'
 import { eventViews, streamDocuments } from './documents.ts'
 import { Keeper } from './keep.ts'
+import { otherRootsOf } from './other-roots.ts'
 import { makeWorkshop } from './pipelines.ts'
 import { resolveSecret } from './secret.ts'
 import { EMBEDDED_TABLES } from './tables.ts'
@@ -50,6 +52,8 @@ export interface EmbeddedOptions {
   /** Datums worked on at once; default: one a core. */
   readonly workers?: number | undefined
   readonly maxUploadBytes?: number
+  /** Memory for nodes and small files read lately. */
+  readonly cacheBytes?: number | undefined
 }
 
 export interface Embedded {
@@ -83,6 +87,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     hash: await openHash(),
     compute: zstdCompute,
     storeKey: folder.storeKey,
+    cacheBytes: options.cacheBytes,
   }
   // One keeper a stage: each is closed before what it stands on.
   const stage = (): Keeper => {
@@ -129,6 +134,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     pools: { all: () => workshop.pools.status(), reported: true },
     documents: streamDocuments(CONNECTORS),
     eventsOf: eventViews,
+    otherRoots: otherRootsOf(ports, versions),
+    collectGarbage: core.collectGarbage,
     clock,
     ids,
     version: VERSION,
@@ -143,6 +150,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const hosts = stage()
   hosts.run((signal) => spouts.run(signal))
   hosts.run((signal) => egresses.run(signal))
+  hosts.run((signal) => runRetention({ versions, clock, random }, signal))
   hosts.run((signal) => tally(versions, metrics, signal))
   const host = options.host ?? '127.0.0.1'
   const url = await server.start({ host, port: options.port ?? DEFAULT_PORT })

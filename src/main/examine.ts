@@ -3,12 +3,13 @@
 import type { Check } from '../base/check.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
+import { checkHash } from './compute.ts'
 import { blobOptions, busOptions, tablesOptions } from './dependencies.ts'
 import type { ServeOptions } from './dependencies.ts'
 
-export type Examined = 'bus' | 'tables' | 'blob' | 'registry'
+export type Examined = 'hash' | 'bus' | 'tables' | 'blob' | 'registry'
 
-const ALL: readonly Examined[] = ['bus', 'tables', 'blob', 'registry']
+const ALL: readonly Examined[] = ['hash', 'bus', 'tables', 'blob', 'registry']
 
 /** @throws VarveError INVALID_OPTION on options no dependency could be reached by */
 export async function* examine(
@@ -16,6 +17,7 @@ export async function* examine(
   which: readonly Examined[] = ALL,
   clock: Clock = systemClock,
 ): AsyncGenerator<Check> {
+  if (which.includes('hash')) yield checkHash()
   if (which.includes('bus')) yield* checkBus(options, clock)
   if (which.includes('tables')) yield* checkTables(options, clock)
   if (which.includes('blob')) yield* checkBlob(options, clock)

@@ -2,6 +2,7 @@
 // assignment, a projection is a row, and no release can read an old log differently.
 
 import type { Id } from './id.ts'
+import type { KeepRule } from './keep.ts'
 import type { TreeRef } from './tree-ref.ts'
 
 export interface Project {
@@ -14,6 +15,10 @@ export interface Repo {
   /** The pipeline that owns it; only its jobs write there. */
   readonly pipeline: string | null
   readonly createdAtMs: number
+  /** The entry that made it: rows of an earlier repo of its name opened before. */
+  readonly createdSeq?: number
+  /** Which commits of its branches are kept, where a branch has no rule of its own; default: all. */
+  readonly keep?: KeepRule
 }
 
 export interface BranchKey {
@@ -47,6 +52,8 @@ export interface Branch extends BranchKey {
   readonly head: TipValue | null
   /** Raised each time a person moves the branch. */
   readonly epoch: number
+  /** Which of its commits are kept, whatever the rule of its repo. */
+  readonly keep?: KeepRule
 }
 
 export type CommitState =
@@ -98,6 +105,10 @@ export interface Commit extends CommitKey {
   readonly openedAtMs: number
   readonly endedSeq: number | null
   readonly endedAtMs: number | null
+  /** Sessions before this seq were closed when it opened: they may not stage for it. */
+  readonly closed?: number
+  /** It can be read no more: root and note are null, the rest says what it was. */
+  readonly dropped?: { readonly seq: number; readonly atMs: number }
 }
 
 export interface Cause {
@@ -160,6 +171,8 @@ export interface Job {
   readonly startedAtMs: number
   readonly startedSeq: number
   readonly endedAtMs: number | null
+  /** Sessions before this seq were closed when it started: no result of theirs counts. */
+  readonly closed?: number
 }
 
 export interface Spout extends BranchKey {

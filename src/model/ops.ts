@@ -19,6 +19,7 @@ import type {
   TreeStats,
 } from './entities.ts'
 import type { Id } from './id.ts'
+import type { KeepRule } from './keep.ts'
 import type { TreeRef } from './tree-ref.ts'
 
 /** What a commit changes, made durable before it is proposed. */
@@ -32,10 +33,23 @@ export interface Change {
   readonly stats: TreeStats
 }
 
+/**
+ * The seq of the log at which its author knew all that was condemned, before it wrote or looked at what
+ * it built on; none: from the beginning. Ops whose bytes are stored elsewhere name it.
+ */
+export type Session = number
+
 export type Op =
   | { readonly op: 'project.create'; readonly name: string }
   | { readonly op: 'repo.create'; readonly name: string }
   | { readonly op: 'repo.delete'; readonly name: string; readonly force: boolean }
+  /** The rule of a repo, or of one branch of it; null: none of its own. */
+  | {
+      readonly op: 'retention.put'
+      readonly repo: string
+      readonly branch?: string
+      readonly keep: KeepRule | null
+    }
   /** Creates the branch, moves its head, or changes its provenance. */
   | {
       readonly op: 'branch.put'
@@ -60,12 +74,31 @@ export type Op =
         /** Folders of parts that begin here; the others keep theirs. */
         readonly folders?: Readonly<Record<string, string>>
       }
+      readonly session?: Session
     }
   /** A commit that stays open for writing beside the branch. */
-  | { readonly op: 'commit.open'; readonly branch: BranchKey; readonly note: TreeRef | null }
-  | { readonly op: 'commit.finish'; readonly commit: CommitKey; readonly change: Change }
+  | {
+      readonly op: 'commit.open'
+      readonly branch: BranchKey
+      readonly note: TreeRef | null
+      readonly session?: Session
+    }
+  | {
+      readonly op: 'commit.finish'
+      readonly commit: CommitKey
+      readonly change: Change
+      readonly session?: Session
+    }
   /** Gives a person's open commit up: it ends `stopped`, and what was staged for it counts for nothing. */
   | { readonly op: 'commit.abandon'; readonly commit: CommitKey }
+  /** Ended commits that nothing needs lose their files and messages; all of them, or none. */
+  | {
+      readonly op: 'commit.drop'
+      /** At most MOST_DROPPED. */
+      readonly commits: readonly CommitKey[]
+      /** By retention: refused unless this is the rule of each one's branch, and none is dropped yet. */
+      readonly rule?: KeepRule
+    }
   | { readonly op: 'pipeline.put'; readonly pipeline: PipelinePut }
   | { readonly op: 'pipeline.stop'; readonly name: string }
   | { readonly op: 'pipeline.start'; readonly name: string }
@@ -78,6 +111,7 @@ export type Op =
       readonly codeKey: string
       readonly standing?: true
       readonly planned: Job['planned']
+      readonly session?: Session
     }
   | { readonly op: 'job.stop'; readonly commit: CommitKey }
   | {
@@ -93,7 +127,10 @@ export type Op =
       readonly ownerTree: TreeRef | null
       readonly counts: DatumCounts
       readonly cause: Cause | null
+      readonly session?: Session
     }
+  /** Collection: what was written in sessions before this entry becomes no root any more. */
+  | { readonly op: 'sessions.close' }
   | { readonly op: 'spout.put'; readonly spout: SpoutPut }
   | {
       readonly op: 'spout.set'
@@ -123,6 +160,9 @@ export type Op =
       readonly coordinates: Readonly<Record<string, unknown>>
     }
 
+/** Commits one `commit.drop` may name: each goes whole into its entry. */
+export const MOST_DROPPED = 500
+
 export interface PipelinePut {
   readonly name: string
   readonly inputs: readonly BranchKey[]
@@ -147,13 +187,16 @@ export function isMachineOp(op: Op): boolean {
     op.op === 'job.started' ||
     op.op === 'job.finished' ||
     op.op === 'egress.delivered' ||
+    (op.op === 'commit.drop' && op.rule !== undefined) ||
     (op.op === 'commit.put' && op.feed !== undefined)
   )
 }
 
 export type Fact =
   | { readonly f: 'project.created'; readonly project: Project }
-  | { readonly f: 'repo.created'; readonly repo: Repo }
+  /** Sessions before this seq, by the request that closed them. */
+  | { readonly f: 'sessions.closed'; readonly before: number; readonly by: Id }
+  | { readonly f: 'repo.created' | 'repo.changed'; readonly repo: Repo }
   | { readonly f: 'repo.deleted'; readonly repo: Repo }
   | { readonly f: 'branch.created' | 'branch.moved' | 'branch.changed'; readonly branch: Branch }
   | { readonly f: 'branch.deleted'; readonly branch: Branch }
@@ -161,6 +204,7 @@ export type Fact =
       readonly f: 'commit.opened' | 'commit.changed' | 'commit.finished' | 'commit.failed'
       readonly commit: Commit
     }
+  | { readonly f: 'commit.dropped'; readonly commit: Commit }
   | {
       readonly f: 'pipeline.put' | 'pipeline.stopped' | 'pipeline.started' | 'pipeline.deleted'
       readonly pipeline: Pipeline

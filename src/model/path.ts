@@ -23,13 +23,18 @@ export function parsePath(text: string): Path {
   if (!path.isWellFormed()) refuse('it is not valid Unicode')
   if (path.normalize('NFC') !== path) refuse('it is not in Unicode normal form NFC')
   if (path.includes('\0')) refuse('it holds a NUL character')
-  if (utf8(path).length > MAX_PATH_BYTES) refuse(`it is over ${MAX_PATH_BYTES} bytes`)
+  if (isLonger(path, MAX_PATH_BYTES)) refuse(`it is over ${MAX_PATH_BYTES} bytes`)
   for (const part of path.split('/')) {
     if (part === '') refuse('a part is empty')
     if (part === '.' || part === '..') refuse(`a part is "${part}"`)
-    if (utf8(part).length > MAX_PART_BYTES) refuse(`a part is over ${MAX_PART_BYTES} bytes`)
+    if (isLonger(part, MAX_PART_BYTES)) refuse(`a part is over ${MAX_PART_BYTES} bytes`)
   }
   return path as Path
+}
+
+/** In UTF-8, where a unit of a string has three bytes at most. */
+function isLonger(text: string, bytes: number): boolean {
+  return text.length * 3 > bytes && utf8(text).length > bytes
 }
 
 /** @throws VarveError INVALID_PATH also on the root, which is not a file. */

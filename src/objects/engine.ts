@@ -13,18 +13,19 @@ import type { Path } from '../model/path.ts'
 import { ROOT } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { makeTreeRef, sameTree } from '../model/tree-ref.ts'
-import { readContent } from './content.ts'
-import { diffItems } from './diff.ts'
-import { compose, Draft, draftOf } from './draft.ts'
-import { wholeDir } from './directory.ts'
-import { dirEntryOf, entryOf, itemOfEntry, itemOfRef, refOf } from './entries.ts'
-import { parseGlob } from './glob.ts'
+import { readContent } from './files/content.ts'
+import { diffItems } from './trees/diff.ts'
+import type { Tables } from '../tables/tables.ts'
+import { dirEntryOf, entryOf, itemOfEntry, itemOfRef, refOf } from './trees/entries.ts'
+import { parseGlob } from './glob/glob.ts'
 import type { Compute, Hash } from './guests.ts'
 import { Ids } from './ids.ts'
-import { locateContent } from './locate.ts'
-import { Merger, Storing } from './merge.ts'
-import { CHUNK } from './node.ts'
-import type { Item } from './node.ts'
+import { locateContent } from './files/locate.ts'
+import { isHeld } from './packs/held.ts'
+import type { Root } from './upkeep/mark.ts'
+import { layersOf, Merger } from './changes/merge.ts'
+import { CHUNK } from './trees/item.ts'
+import type { Item } from './trees/item.ts'
 import type {
   Change,
   DirEntry,
@@ -35,13 +36,19 @@ import type {
   TreeEntry,
   TreeWriter,
 } from './objects.ts'
-import { selectDiffering, selectMatching } from './select.ts'
-import { Sink } from './sink.ts'
+import { selectDiffering, selectMatching } from './trees/select.ts'
+import { Sink } from './changes/sink.ts'
 import { PackStore } from './store.ts'
-import { find, list, rootItem, walk } from './walk.ts'
-import { PackedTreeWriter } from './writer.ts'
+import { verify } from './upkeep/verify.ts'
+import type { VerifyOptions } from './upkeep/verify.ts'
+import type { Finding } from './upkeep/verify-report.ts'
+import type { Usage } from './upkeep/usage.ts'
+import { usageOf } from './upkeep/usage.ts'
+import { find, list, rootItem, walk } from './trees/walk.ts'
+import { PackedTreeWriter } from './changes/writer.ts'
 
 const CACHE_BYTES = 128 * 1024 * 1024
+const WRITER_BYTES = 16 * 1024 * 1024
 
 export interface ObjectEngineOptions {
   readonly blob: BlobStore
@@ -50,16 +57,23 @@ export interface ObjectEngineOptions {
   readonly storeKey: Uint8Array
   readonly random: Random
   /** Of decoded nodes and shared frames; default 128 MiB. */
-  readonly cacheBytes?: number
+  readonly cacheBytes?: number | undefined
+  /** Of names and items that a writer holds before it puts them aside as a run; default 16 MiB. */
+  readonly writerBytes?: number
   /** Without it everything is stored as it is. */
   readonly compute?: Compute
+  /** Where it stands what was condemned; without it nothing ever is. */
+  readonly tables?: Tables
 }
 
 export class ObjectEngine implements Objects {
   readonly presign: BlobStore['presign']
   readonly #store: PackStore
+  readonly #blob: BlobStore
+  readonly #options: ObjectEngineOptions
 
   constructor(options: ObjectEngineOptions) {
+    this.#options = options
     this.presign = options.blob.presign?.bind(options.blob)
     this.#store = new PackStore({
       blob: options.blob,
@@ -67,11 +81,13 @@ export class ObjectEngine implements Objects {
       compute: options.compute,
       ids: new Ids(options.hash, options.storeKey),
       cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+      tables: options.tables,
     })
+    this.#blob = options.blob
   }
 
   writer(base: TreeRef | null): TreeWriter {
-    return new PackedTreeWriter(this.#store, base)
+    return new PackedTreeWriter(this.#store, base, this.#options.writerBytes ?? WRITER_BYTES)
   }
 
   emptyTree(): Promise<TreeRef> {
@@ -171,24 +187,12 @@ export class ObjectEngine implements Objects {
     const seen = sameTree(base, since) ? undefined : (path: string) => find(store, since, path)
     const merger = new Merger(store, sink, seen)
     try {
-      let draft = new Draft()
-      for (const [i, run] of runs.entries()) {
-        const node = await wholeDir(store, itemOfRef(run))
-        if (i === 0 || node.replaces) draft = draftOf(node)
-        else
-          await compose(
-            draft,
-            node,
-            (item) => wholeDir(store, item),
-            (path) => merger.clash(path),
-          )
-      }
-      const plan = await merger.root(await rootItem(store, base), draft)
+      const layers = await layersOf(store, runs)
+      const item = await merger.root(await rootItem(store, base), layers)
       merger.check()
-      await sink.settle()
-      const item = await new Storing(store, sink).root(plan)
       await sink.close()
       const root = item ? refOf(item) : store.emptyRef
+      store.condemned.born.set(root, sink.load)
       return { root, stats: { files: item?.files ?? 0, bytes: item?.sizeBytes ?? 0 } }
     } catch (error) {
       sink.abandon()
@@ -196,15 +200,53 @@ export class ObjectEngine implements Objects {
     }
   }
 
-  async putBytes(bytes: Uint8Array): Promise<TreeRef> {
+  async putBytes(bytes: Uint8Array, announce?: (ref: TreeRef) => Promise<void>): Promise<TreeRef> {
     const sink = new Sink(this.#store)
+    if (announce) {
+      try {
+        const ref = await sink.alone(bytes)
+        await announce(ref)
+        await sink.close()
+        return ref
+      } catch (error) {
+        sink.abandon()
+        throw error
+      }
+    }
     const { id, place } = sink.chunk(bytes)
     await sink.close()
-    return makeTreeRef(toHex(id), place)
+    const ref = makeTreeRef(toHex(id), place)
+    this.#store.condemned.born.set(ref, sink.load)
+    return ref
+  }
+
+  get loads(): number {
+    return this.#store.condemned.loads
+  }
+
+  loadCondemned(): Promise<void> {
+    return this.#store.condemned.load()
+  }
+
+  born(ref: TreeRef): number | undefined {
+    return ref === this.#store.emptyRef ? Infinity : this.#store.condemned.born.get(ref)
+  }
+
+  isHeld(roots: readonly Root[]): Promise<boolean> {
+    return isHeld(this.#store, this.#blob, roots)
+  }
+
+  /** For whoever collects: what stands here reads as any other reader of the store. */
+  get store(): PackStore {
+    return this.#store
   }
 
   getBytes(ref: TreeRef): Promise<Uint8Array> {
     return this.#store.chunk(itemOfRef(ref, CHUNK))
+  }
+
+  usage(groups: readonly (readonly TreeRef[])[], signal?: AbortSignal): Promise<Usage> {
+    return usageOf(this.#store, groups, { signal })
   }
 
   async stats(root: TreeRef | null): Promise<TreeStats> {
@@ -212,7 +254,15 @@ export class ObjectEngine implements Objects {
     return { files: item?.files ?? 0, bytes: item?.sizeBytes ?? 0 }
   }
 
+  verify(options: VerifyOptions): AsyncIterable<Finding> {
+    const { random, compute } = this.#options
+    const blob = this.#options.blob.behind ?? this.#options.blob
+    const { ids } = this.#store
+    const store = new PackStore({ blob, random, compute, ids, cacheBytes: 0 })
+    return verify({ blob, ids, compute, store }, options)
+  }
+
   #emptyRoot(): DirEntry {
-    return dirEntryOf(ROOT, itemOfRef(this.#store.emptyRef))
+    return dirEntryOf(this.#store.ids, ROOT, itemOfRef(this.#store.emptyRef))
   }
 }

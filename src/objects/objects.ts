@@ -5,6 +5,11 @@ import type { BlobKey, BlobStore } from '../blob/blob.ts'
 import type { Path } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { TreeStats } from '../model/entities.ts'
+import type { VerifyOptions } from './upkeep/verify.ts'
+import type { Finding } from './upkeep/verify-report.ts'
+import type { Root } from './upkeep/mark.ts'
+import type { FileAttributes } from './files/attributes.ts'
+import type { Usage } from './upkeep/usage.ts'
 
 export interface FileEntry {
   readonly kind: 'file'
@@ -17,6 +22,8 @@ export interface FileEntry {
    * it can be asked for once that writer has finished, not before.
    */
   readonly content: FileContent
+  /** Where it has any. */
+  readonly attributes?: FileAttributes
 }
 
 export interface DirEntry {
@@ -69,12 +76,39 @@ export interface MergeResult {
   readonly stats: TreeStats
 }
 
+/** `deleteBytes` from `offset` on give way to the content. */
+export interface PatchEdit {
+  readonly offset: number
+  readonly deleteBytes: number
+  readonly content: Uint8Array | AsyncIterable<Uint8Array>
+}
+
 /** Collects writes of one author; nothing is visible until the returned run is named in the log. */
 export interface TreeWriter {
-  /** The whole content; the later put of a path in one run wins. Content is chunked and packed as it comes. */
-  put(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<FileEntry>
+  /**
+   * The whole content; the later put of a path in one run wins. Content is chunked and packed as it comes.
+   * @throws VarveError TOO_LARGE on too many attributes
+   */
+  put(
+    path: Path,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    attributes?: FileAttributes,
+  ): Promise<FileEntry>
   /** Adds to the end of the file as it is in `base`; a conflict if that changed since. */
   append(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<void>
+  /**
+   * Replaces stretches of the file as this writer has it, or as it is in `base`; of the latter it is a
+   * conflict if that changed since. Edits are in order and apart, offsets those before the first. Costs
+   * what the edits are, whatever the size of the file.
+   * @throws VarveError INVALID_OPTION where they are not, or reach beyond the end of the file in `base`
+   */
+  patch(path: Path, edits: readonly PatchEdit[]): Promise<void>
+  /** Contents one after another by reference, cut again only where they meet. They must be durable. */
+  assemble(
+    path: Path,
+    entries: readonly FileEntry[],
+    attributes?: FileAttributes,
+  ): Promise<FileEntry>
   /** By reference: no data moves. A directory entry copies its whole tree. */
   copy(path: Path, entry: TreeEntry): Promise<void>
   /** A file or everything below a directory. */
@@ -147,7 +181,23 @@ export interface Objects {
    */
   merge(base: TreeRef | null, runs: readonly TreeRef[], since: TreeRef | null): Promise<MergeResult>
   /** A small value as one chunk (a note, a blob of the log). */
-  putBytes(bytes: Uint8Array): Promise<TreeRef>
+  /** `announce` is awaited when it is known where they will lie, and before they are stored. */
+  putBytes(bytes: Uint8Array, announce?: (ref: TreeRef) => Promise<void>): Promise<TreeRef>
   getBytes(ref: TreeRef): Promise<Uint8Array>
   stats(root: TreeRef | null): Promise<TreeStats>
+  /**
+   * Stored bytes of groups of trees, and what of them each has to itself (usage.ts says what is counted).
+   * Cheapest with groups in the order of history. @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE
+   */
+  usage(groups: readonly (readonly TreeRef[])[], signal?: AbortSignal): Promise<Usage>
+  /** How often it was loaded here what is condemned. */
+  readonly loads: number
+  /** Writers that begin after it build on nothing that was condemned before it. @throws UNAVAILABLE */
+  loadCondemned(): Promise<void>
+  /** The `loads` there were when the writer of this began; undefined: it is not known here (any more). */
+  born(ref: TreeRef): number | undefined
+  /** Whether all of it is there and nothing of it condemned, as of the last load. It costs a walk. */
+  isHeld(roots: readonly Root[]): Promise<boolean>
+  /** Looks for what is damaged or gone, beside everything that goes on (verify.ts). @throws VarveError UNAVAILABLE */
+  verify(options: VerifyOptions): AsyncIterable<Finding>
 }

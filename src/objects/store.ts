@@ -5,24 +5,35 @@
 
 import { assert } from '../base/assert.ts'
 import { toHex } from '../base/bytes.ts'
+import { isVarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { makeTreeRef } from '../model/tree-ref.ts'
-import { corrupt } from './codec.ts'
-import type { Frame } from './frame.ts'
-import { chunkIn, openFrame } from './frame.ts'
+import type { Tables } from '../tables/tables.ts'
+import { corrupt } from './packs/codec.ts'
+import { Condemned } from './upkeep/condemned.ts'
+import type { Frame } from './packs/frame.ts'
+import { chunkIn, openFrame } from './packs/frame.ts'
 import type { Compute } from './guests.ts'
 import type { Ids } from './ids.ts'
 import { ID_BYTES, sameId } from './ids.ts'
+import type { ListNode } from './files/list-node.ts'
+import { decodeListNode } from './files/list-node.ts'
 import { Lru } from './lru.ts'
-import type { DirNode, InnerNode, Item } from './node.ts'
-import { canonicalPart, decodeDir, decodeList, EMPTY_DIR, encodeDir, nodeWeight } from './node.ts'
-import type { Place } from './pack.ts'
-import { packKey, PackWriter } from './pack.ts'
+import type { DirNode, Item } from './trees/item.ts'
+import type { InnerNode } from './trees/node.ts'
+import { decodeDir, EMPTY_DIR, encodeDir, nodeWeight } from './trees/node.ts'
+import { canonicalPart } from './trees/node-bytes.ts'
+import type { Place } from './packs/pack.ts'
+import { PackWriter } from './packs/pack.ts'
+import { PackBuffers } from './packs/pack-buffers.ts'
+import { packKey } from './packs/pack-footer.ts'
 
-/** Neighbouring frames are fetched together up to this much. */
-const READ_BYTES = 4 * 1024 * 1024
+/** Neighbouring frames are fetched together up to this much: what a heap gives again without new pages. */
+const READ_BYTES = 1024 * 1024
+/** Of one reader, on their way or waiting for it. */
+const READ_AHEAD_BYTES = 8 * 1024 * 1024
 const RECENT_CHUNKS = 64 * 1024
 /**
  * What lies this near the beginning of its pack is fetched with all that lies before it, and kept: of a
@@ -30,7 +41,14 @@ const RECENT_CHUNKS = 64 * 1024
  */
 const HEAD_BYTES = 32 * 1024
 
-type Cached = DirNode | InnerNode | Item[] | Frame | Uint8Array
+export type StoredNode = DirNode | InnerNode | ListNode
+type Cached = NodeAt | Frame | Uint8Array
+
+/** A decoded node, and the copy of it that was read: another copy names other places. */
+interface NodeAt {
+  readonly node: StoredNode
+  readonly place: Place
+}
 
 export class PackStore {
   readonly ids: Ids
@@ -45,8 +63,11 @@ export class PackStore {
   readonly #random: Random
   readonly #compute: Compute | undefined
   readonly #cache: Lru<Cached>
-  readonly #loading = new Map<string, Promise<Cached>>()
+  readonly #loading = new Map<string, Promise<StoredNode>>()
+  /** Packs that are not to be built upon any more. */
+  readonly condemned: Condemned
   readonly #open = new Map<string, () => Uint8Array>()
+  readonly #buffers = new PackBuffers()
 
   constructor(guests: {
     blob: BlobStore
@@ -54,7 +75,9 @@ export class PackStore {
     compute: Compute | undefined
     ids: Ids
     cacheBytes: number
+    tables?: Tables | undefined
   }) {
+    this.condemned = new Condemned(guests.tables, () => this.recent.clear())
     this.#blob = guests.blob
     this.#random = guests.random
     this.#compute = guests.compute
@@ -67,9 +90,11 @@ export class PackStore {
 
   openPack(): PackWriter {
     return new PackWriter({
+      buffers: this.#buffers,
       blob: this.#blob,
       random: this.#random,
       compute: this.#compute,
+      ids: this.ids,
       open: this.#open,
       written: (pack, bytes) => {
         if (bytes.length <= HEAD_BYTES) this.#keepHead(pack, bytes.slice())
@@ -79,26 +104,27 @@ export class PackStore {
 
   /** The node of a directory that an item, a branch or a root points at: at once when cached. @throws CORRUPT */
   node(item: Item): DirNode | InnerNode | Promise<DirNode | InnerNode> {
+    if (item.rare.dir) return item.rare.dir.node
     if (sameId(item.src, item.at, this.#emptyId, 0)) return EMPTY_DIR
     return this.#once(item, async () => {
       const stored = await this.#stored(item)
       const node = decodeDir(stored)
-      return [node, nodeWeight(sizeOf(node), stored.length)]
+      return [node, weightOf(node, stored.length)]
     }) as DirNode | InnerNode | Promise<DirNode | InnerNode>
   }
 
-  /** The chunks of a big file, in order. @throws CORRUPT */
-  list(item: Item): Item[] | Promise<Item[]> {
+  /** A node of a big file's list: at once when cached. @throws CORRUPT */
+  listNode(item: Item): ListNode | Promise<ListNode> {
     return this.#once(item, async () => {
       const stored = await this.#stored(item)
-      const chunks = decodeList(stored)
-      return [chunks, nodeWeight(chunks.length, stored.length)]
-    }) as Item[] | Promise<Item[]>
+      const node = decodeListNode(stored)
+      return [node, weightOf(node, stored.length)]
+    }) as ListNode | Promise<ListNode>
   }
 
   /** Remembers a node just written. */
-  remember(id: string, node: DirNode | InnerNode | Item[], storedBytes: number): void {
-    this.#cache.set(id, node, nodeWeight(sizeOf(node), storedBytes))
+  remember(item: Item, node: StoredNode, storedBytes: number): void {
+    this.#cache.set(item.id, { node, place: placeOf(item) }, weightOf(node, storedBytes))
   }
 
   /** One chunk, verified; the caller may keep and change it. @throws CORRUPT */
@@ -114,55 +140,82 @@ export class PackStore {
       const bytes = this.#verified(frame, item)
       return shared ? new Uint8Array(bytes) : bytes
     } catch (error) {
-      this.#forget(item)
+      this.#forget(item, error)
       throw error
     }
   }
 
-  /** Chunks in order, verified; neighbours are fetched together and the next group ahead. */
-  async *chunks(items: readonly Item[]): AsyncGenerator<Uint8Array> {
-    const groups = groupNeighbours(items)
-    let ahead: Promise<Uint8Array> | undefined
-    for (let g = 0; g < groups.length; g++) {
-      const group = groups[g] as Group
-      const bytes = await (ahead ?? this.#bytes(group.place, group.length))
-      const next = groups[g + 1]
-      ahead = next && this.#bytes(next.place, next.length)
-      // Whoever stops reading early never looks at it.
-      ahead?.catch(() => {})
+  /** Chunks in order, verified; the caller may keep and change them. @throws CORRUPT */
+  async *chunks(items: Iterable<Item> | AsyncIterable<Item>): AsyncGenerator<Uint8Array> {
+    for await (const { group, bytes } of this.#fetched(items)) {
       let frame: Frame | undefined
       let offset = -1
       for (const item of group.items) {
         const place = placeOf(item)
-        if (place.offset !== offset || !frame) {
-          const start = place.offset - group.place.offset
-          frame = await this.#frame(bytes.subarray(start, start + place.length))
-          offset = place.offset
+        let chunk: Uint8Array
+        try {
+          if (place.offset !== offset || !frame) {
+            const start = place.offset - group.place.offset
+            frame = await this.#frame(bytes.subarray(start, start + place.length))
+            offset = place.offset
+          }
+          chunk = this.#verified(frame, item)
+        } catch (error) {
+          this.#forget(item, error)
+          throw error
         }
-        yield this.#verified(frame, item)
+        yield chunk
       }
     }
   }
 
-  #once(item: Item, load: () => Promise<[Cached, number]>): Cached | Promise<Cached> {
-    const id = item.id
-    const cached = this.#cache.get(id)
-    if (cached) return cached
-    const running = this.#loading.get(id)
+  /** Neighbours are fetched together, and what comes after them meanwhile. */
+  async *#fetched(
+    items: Iterable<Item> | AsyncIterable<Item>,
+  ): AsyncGenerator<{ readonly group: Group; readonly bytes: Uint8Array }> {
+    const groups = groupNeighbours(items)
+    const coming: { readonly group: Group; readonly bytes: Promise<Uint8Array> }[] = []
+    let comingBytes = 0
+    for (let ended = false; ;) {
+      while (!ended && comingBytes < READ_AHEAD_BYTES) {
+        const { value: group, done } = await groups.next()
+        ended = done === true
+        if (!group) break
+        const bytes = this.#bytes(group.place, group.length)
+        // Whoever stops reading early never looks at it.
+        bytes.catch(() => {})
+        coming.push({ group, bytes })
+        comingBytes += group.length
+      }
+      const first = coming.shift()
+      if (!first) return
+      yield { group: first.group, bytes: await first.bytes }
+      comingBytes -= first.group.length
+    }
+  }
+
+  #once(item: Item, load: () => Promise<[StoredNode, number]>): StoredNode | Promise<StoredNode> {
+    const { id } = item
+    const place = placeOf(item)
+    const cached = this.#cache.get(id) as NodeAt | undefined
+    if (cached?.place.offset === place.offset && cached.place.pack === place.pack)
+      return cached.node
+    const key = `${id}.${frameKey(place.pack, place.offset)}`
+    const running = this.#loading.get(key)
     if (running) return running
     const loading = load()
       .then(
         ([value, weight]) => {
-          this.#cache.set(id, value, weight)
+          this.#cache.set(id, { node: value, place }, weight)
           return value
         },
         (error: unknown) => {
-          this.#forget(item)
+          this.#forget(item, error)
           throw error
         },
       )
-      .finally(() => this.#loading.delete(id))
-    this.#loading.set(id, loading)
+      .finally(() => this.#loading.delete(key))
+    this.#loading.set(key, loading)
     return loading
   }
 
@@ -200,10 +253,11 @@ export class PackStore {
   }
 
   /** What was wrong, perhaps only on its way here, is read again the next time. */
-  #forget(item: Item): void {
+  #forget(item: Item, error: unknown): void {
     const { pack, offset } = placeOf(item)
     this.#cache.delete(pack)
     this.#cache.delete(frameKey(pack, offset))
+    if (isVarveError(error, 'CORRUPT')) this.#blob.forget?.(packKey(pack))
   }
 
   #keepHead(pack: string, head: Uint8Array): void {
@@ -221,7 +275,7 @@ export class PackStore {
     assert(offset >= 0, 'a chunk is read after its pack was settled')
     const open = this.#open.get(pack)
     const bytes = open
-      ? open().subarray(offset, offset + length)
+      ? open().slice(offset, offset + length) // its buffer will be another pack's
       : await this.#blob.get(packKey(pack), { offset, length })
     if (!bytes) throw corrupt('it is missing', `pack ${pack}`)
     if (bytes.length !== length) throw corrupt('it is too short', `pack ${pack}`)
@@ -229,9 +283,18 @@ export class PackStore {
   }
 }
 
-function sizeOf(node: DirNode | InnerNode | Item[]): number {
-  if (Array.isArray(node)) return node.length
-  return 'branches' in node ? node.branches.length : node.items.length
+/** Memory of a node, roughly, in bytes. */
+export function weightOf(node: StoredNode, storedBytes: number): number {
+  if ('items' in node) return nodeWeight(itemsIn(node), storedBytes)
+  if ('branches' in node) return nodeWeight(node.branches.length, storedBytes)
+  return nodeWeight(node.chunks.length, storedBytes)
+}
+
+/** With those of small directories, which are decoded together with it. */
+function itemsIn({ items }: DirNode): number {
+  let count = items.length
+  for (const { rare } of items) if (rare.dir) count += itemsIn(rare.dir.node)
+  return count
 }
 
 interface Group {
@@ -240,11 +303,12 @@ interface Group {
   length: number
 }
 
-function groupNeighbours(items: readonly Item[]): Group[] {
-  const groups: Group[] = []
+async function* groupNeighbours(
+  items: Iterable<Item> | AsyncIterable<Item>,
+): AsyncGenerator<Group, undefined> {
   let group: Group | undefined
   let last: Place | undefined
-  for (const item of items) {
+  for await (const item of items) {
     const place = placeOf(item)
     const same = last && last.pack === place.pack && last.offset === place.offset
     const adjoins = last && last.pack === place.pack && last.offset + last.length === place.offset
@@ -252,12 +316,13 @@ function groupNeighbours(items: readonly Item[]): Group[] {
       group.items.push(item)
       if (!same) group.length += place.length
     } else {
+      if (group) yield group
       group = { items: [item], place, length: place.length }
-      groups.push(group)
     }
     last = place
   }
-  return groups
+  if (group) yield group
+  return undefined
 }
 
 function frameKey(pack: string, offset: number): string {

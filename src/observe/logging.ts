@@ -77,6 +77,11 @@ function channels(): Readonly<Record<string, Tell>> {
       fields['outcome'] === 'again' || fields['outcome'] === 'final'
         ? { level: 'debug', text: 'request to the store failed', fields }
         : undefined,
+    'varve:hash:without-addon': plain('warn', 'BLAKE3 is WebAssembly here, several times slower'),
+    'varve:cache:idle': plain(
+      'warn',
+      'the cache on disk cannot be written; reads go on without it',
+    ),
     'varve:dependency:away': plain('warn', 'what this process needs is away'),
     'varve:dependency:back': plain('info', 'what this process needs is back'),
     'varve:spouts:waiting': seldom('info', 'spout waits', 'project', 'spout', 'cause'),

@@ -8,8 +8,10 @@ import { commitKey, hasEnded } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Path } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
+import { checkJobKept, checkKept } from '../versions/dropped.ts'
 import type { Versions } from '../versions/versions.ts'
 import { readRecord, readText, records } from './datum-tree.ts'
+import type { PlanMeta } from './plan.ts'
 import { readChunk, readMeta, readReused } from './plan.ts'
 import { readResults } from './results.ts'
 import type { DatumState, DatumView, FileExplanation } from './service.ts'
@@ -71,24 +73,40 @@ export class Explainer {
   }
 
   /** Unchanged: the base's output already held it. Reused: another job had run it. */
-  async #whySkipped(job: Job, record: DatumRecord): Promise<'unchanged' | 'reused'> {
+  async #whySkipped(
+    project: string,
+    job: Job,
+    record: DatumRecord,
+  ): Promise<'unchanged' | 'reused'> {
+    const { objects } = this.#versions
+    const base = await this.#base(project, job)
+    if (base) {
+      const before = await this.#record(base.datumTree, record.id)
+      return before?.key === record.key && before.state === record.state ? 'unchanged' : 'reused'
+    }
+    for await (const { id } of readReused(objects, job.plan)) if (id === record.id) return 'reused'
+    return 'unchanged'
+  }
+
+  /** What a job built on, unless that was dropped: then its trees may be gone. */
+  async #base(project: string, job: Job): Promise<PlanMeta['base']> {
     const { base } = await readMeta(this.#versions.objects, job.plan)
-    const before = await this.#record(base?.datumTree, record.id)
-    return before?.key === record.key && before.state === record.state ? 'unchanged' : 'reused'
+    const commit = base && (await this.#versions.commit(project, { ...job.commit, id: base.job }))
+    return commit?.dropped ? null : base
   }
 
   /** @throws VarveError NOT_FOUND_JOB, NOT_FOUND_DATUM; `datum`: its id or the first ≥ 8 digits */
   async datum(project: string, pipeline: string, id: Id, datum: string): Promise<DatumView> {
     const job = await this.#job(project, pipeline, id)
-    const meta = await readMeta(this.#versions.objects, job.plan)
-    const tree = job.datumTree ?? meta.base?.datumTree
+    const tree = job.datumTree ?? (await this.#base(project, job))?.datumTree
     const record = datum.length === 64 ? await this.#record(tree, datum) : undefined
     if (record && job.datumTree && record.job === id) return ranView(record)
     for await (const view of this.#ran(project, job)) if (view.id.startsWith(datum)) return view
-    if (record) return skippedView(record, await this.#whySkipped(job, record))
+    if (record) return skippedView(record, await this.#whySkipped(project, job, record))
     if (tree && datum.length >= 8 && datum.length < 64)
       for await (const each of records(this.#versions.objects, tree))
-        if (each.id.startsWith(datum)) return skippedView(each, await this.#whySkipped(job, each))
+        if (each.id.startsWith(datum))
+          return skippedView(each, await this.#whySkipped(project, job, each))
     throw new VarveError(
       'NOT_FOUND_DATUM',
       `cannot find datum "${datum}" in job "${pipeline}=${id}"`,
@@ -104,6 +122,7 @@ export class Explainer {
     const commit = await this.#versions.commit(project, key)
     if (!commit)
       throw new VarveError('NOT_FOUND_COMMIT', `cannot find the commit "${commitKey(key)}"`)
+    checkKept(commit)
     const entry = await this.#versions.objects.stat(commit.root, path)
     if (!entry) {
       const why = await this.#whyUnended(project, commit)
@@ -145,7 +164,7 @@ export class Explainer {
     for (let n = 0; n < ANCESTORS_LOOKED_AT; n++) {
       if (at.parent === null) return at
       const before = await this.#versions.commit(project, { ...at, id: at.parent })
-      if (!before) return undefined
+      if (!before || before.dropped) return undefined
       const entry = await this.#versions.objects.stat(before.root, path)
       if (entry?.digest !== digest) return at
       at = before
@@ -171,12 +190,14 @@ export class Explainer {
         (each) => each.repo === input?.repo && each.branch === input.branch,
       )
       // What a datum read at its own time is here still: it counts because nothing of it changed.
-      if (from) inputs.push(await this.file(project, from, piece.path as Path))
+      if (from) inputs.push(await this.#input(project, from, piece))
     }
     const ran = record.job === job.commit.id
     return {
       ...plain,
-      datum: ran ? ranView(record) : skippedView(record, await this.#whySkipped(job, record)),
+      datum: ran
+        ? ranView(record)
+        : skippedView(record, await this.#whySkipped(project, job, record)),
       job,
       code: {
         key: job.codeKey,
@@ -187,9 +208,22 @@ export class Explainer {
     }
   }
 
+  /** Of an input that was dropped only its name is left, and what it was. */
+  async #input(project: string, key: CommitKey, piece: DatumPiece): Promise<FileExplanation> {
+    const path = piece.path as Path
+    const commit = await this.#versions.commit(project, key)
+    if (!commit?.dropped) return this.file(project, key, path)
+    const { repo, branch, id } = key
+    const none = { datum: null, job: null, code: null, inputs: [], brought: null, feed: null }
+    return { ...none, path, commit: { repo, branch, id }, digest: piece.digest, set: id }
+  }
+
   async #job(project: string, pipeline: string, id: Id): Promise<Job> {
     const job = await this.#versions.job(project, pipeline, id)
-    if (job) return job
+    if (job) {
+      await checkJobKept(this.#versions, project, job)
+      return job
+    }
     throw new VarveError('NOT_FOUND_JOB', `cannot find the job "${id}" of pipeline "${pipeline}"`)
   }
 }

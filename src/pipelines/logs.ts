@@ -26,8 +26,11 @@ export const LOG_SEGMENTS = defineTable({
     job: 'text',
     /** Time of its first line in 15 digits, then chance: in order, and never twice. */
     segment: 'text',
+    /** Where they are, or will be: collection keeps it from the first row on. */
     ref: 'text',
     lines: 'int',
+    /** 1 once they are stored. Rows without it are of a process that died before. */
+    stored: 'int',
   },
 })
 
@@ -109,16 +112,18 @@ export class LogStore {
     buffer.lines = []
     buffer.chars = 0
     try {
-      const ref = await this.#objects.putBytes(
-        utf8(lines.map((line) => `${JSON.stringify(line)}\n`).join('')),
-      )
       const at = String(Math.max(0, Math.floor(lines[0]?.atMs ?? 0))).padStart(15, '0')
       const segment = `${at}-${toHex(this.#random.bytes(8))}`
-      await this.#tables.put(
-        LOG_SEGMENTS,
-        [{ ...buffer.key, segment, ref, lines: lines.length }],
-        1,
+      const rowAt = (ref: TreeRef, stored: number): Promise<void> => {
+        const row = { ...buffer.key, segment, ref, lines: lines.length, stored }
+        return this.#tables.put(LOG_SEGMENTS, [row], 1 + stored)
+      }
+      // A row has no guard that could refuse it: it says where the lines will be before they are there.
+      const ref = await this.#objects.putBytes(
+        utf8(lines.map((line) => `${JSON.stringify(line)}\n`).join('')),
+        (where) => rowAt(where, 0),
       )
+      await rowAt(ref, 1)
       if (buffer.lines.length === 0) this.#buffers.delete(nameOf(buffer.key))
     } catch (error) {
       buffer.lines = [...lines, ...buffer.lines]
@@ -130,6 +135,7 @@ export class LogStore {
   /** Stored lines of a job in the order of their segments, then those still in memory here. */
   async *read(key: LogKey): AsyncGenerator<LogLine> {
     for await (const row of this.#tables.scan(LOG_SEGMENTS, key)) {
+      if (row.stored !== 1) continue
       const text = fromUtf8(await this.#objects.getBytes(row.ref as TreeRef))
       for (const line of text.split('\n')) if (line !== '') yield JSON.parse(line) as LogLine
     }

@@ -14,6 +14,7 @@ import { parsePipelineDocument } from '../model/spec-pipeline.ts'
 import type { PipelineSpec } from '../model/spec-pipeline.ts'
 import { refuseSpec } from '../model/spec-fields.ts'
 import { RUNS_BRANCH, isStanding, standingWords } from '../model/spec-standing.ts'
+import { checkJobKept } from '../versions/dropped.ts'
 import type { Request, Versions } from '../versions/versions.ts'
 import type { Board } from './board.ts'
 import { frontOf } from './board.ts'
@@ -265,6 +266,8 @@ export class PipelineService implements Pipelines {
     options: { job?: Id; datum?: string; follow?: boolean; signal?: AbortSignal; tail?: number },
   ): AsyncIterable<LogLine> {
     await this.#known(project, pipeline)
+    const named = options.job && (await this.#versions.job(project, pipeline, options.job))
+    if (named) await checkJobKept(this.#versions, project, named)
     const job = options.job ?? (await this.#newestJob(project, pipeline))
     const wanted = (line: LogLine): boolean =>
       (options.job === undefined || line.job === options.job) &&
@@ -292,8 +295,10 @@ export class PipelineService implements Pipelines {
   }
 
   async #newestJob(project: string, pipeline: string): Promise<Id | undefined> {
-    for await (const job of this.#versions.jobs(project, pipeline, { limit: 1 }))
-      return job.commit.id
+    for await (const { commit } of this.#versions.jobs(project, pipeline, { limit: 1 })) {
+      const row = await this.#versions.commit(project, commit)
+      return row?.dropped ? undefined : commit.id
+    }
     return undefined
   }
 

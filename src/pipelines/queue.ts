@@ -3,7 +3,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import { Signal } from '../base/async.ts'
-import { VarveError } from '../base/errors.ts'
+import { isVarveError, VarveError } from '../base/errors.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { ChunkKey, PlannedDatum } from '../model/datum.ts'
 import { chunkKey } from '../model/datum.ts'
@@ -20,7 +20,7 @@ import type { PlanMeta } from './plan.ts'
 import type { PoolBook } from './pool-book.ts'
 import { trouble } from './trouble.ts'
 import { BEATS, leaseToken } from './work.ts'
-import type { Lease, WorkRows } from './work.ts'
+import type { Lease, Ready, WorkRow, WorkRows } from './work.ts'
 
 /** A chunk in a worker's hands. */
 export interface Claimed extends ChunkKey, Lease {
@@ -38,8 +38,8 @@ interface JobWork {
   meta: Promise<PlanMeta> | undefined
   /** Believed ready, the next last. */
   readonly ready: number[]
-  /** Tokens of rows that are there, as far as is known. */
-  readonly tokens: Map<number, number>
+  /** Rows that are there, as far as is known: how they are when they are ready. */
+  readonly rows: Map<number, Ready>
   /** Who holds what, as far as this server knows. */
   readonly leased: Map<number, string>
 }
@@ -48,6 +48,13 @@ const RESCAN_MS = 5_000
 /** A worker that is to go away asks so often whether it may stay after all. */
 const RETIRED_MS = 2_000
 const MAX_GREETED = 10_000
+/** How often a result is looked at anew whose session was closed, and how long between. */
+const ADOPTIONS = 8
+const ADOPT_AGAIN_MS = 100
+
+function readyOf({ token = 0, closed = 0 }: WorkRow): Ready {
+  return { token, closed }
+}
 
 /** Where each pipeline has workers of its own. */
 export interface PoolKeeping {
@@ -116,7 +123,7 @@ export class WorkQueue {
       }
       const ready = Array.from({ length: job.chunks }, (_, i) => job.chunks - 1 - i)
       const { project } = board
-      const maps = { tokens: new Map<number, number>(), leased: new Map<number, string>() }
+      const maps = { rows: new Map<number, Ready>(), leased: new Map<number, string>() }
       this.#jobs.set(key, { project, job, meta: undefined, ready, ...maps })
       if (job.chunks > 0) this.#ring()
     }
@@ -314,14 +321,15 @@ export class WorkQueue {
     worker: string,
   ): Promise<{ readonly lease: Lease; readonly noted: Promise<void> } | undefined> {
     for (;;) {
-      const token = work.tokens.get(chunk.n)
-      const noted = this.#pools?.book.note(worker, chunk, leaseToken(token)) ?? Promise.resolve()
+      const ready = work.rows.get(chunk.n)
+      const token = leaseToken(ready?.token)
+      const noted = this.#pools?.book.note(worker, chunk, token) ?? Promise.resolve()
       // A note of a lease that was not to be had may be lost.
       noted.catch(() => {})
-      const answer = await this.#rows.claim(chunk, worker, token)
-      if (answer === undefined) work.tokens.delete(chunk.n)
+      const answer = await this.#rows.claim(chunk, worker, ready, work.job.closed)
+      if (answer === undefined) work.rows.delete(chunk.n)
       else if (!('state' in answer)) return { lease: answer as Lease, noted }
-      else if (answer.state === 'ready') work.tokens.set(chunk.n, answer.token ?? 0)
+      else if (answer.state === 'ready') work.rows.set(chunk.n, readyOf(answer))
       else {
         if (answer.state === 'leased') work.leased.set(chunk.n, answer.owner ?? '')
         else work.leased.delete(chunk.n)
@@ -359,11 +367,15 @@ export class WorkQueue {
     void ring(this.#bus, { kind: 'progress', chunk: { project, pipeline, job, n }, done, failed })
   }
 
-  /** Whether the result counts. */
+  /** Whether the result counts. What was collected of it meanwhile is done again, by somebody. */
   async done(claim: ClaimKey, result: TreeRef): Promise<boolean> {
-    const { project, pipeline, job, n, owner, token } = claim
+    const { project, pipeline, job, n } = claim
     const chunk = { project, pipeline, job, n }
-    const counts = await this.#rows.done(chunk, { owner, token }, result)
+    const counts = await this.#record(claim, result)
+    if (counts === undefined) {
+      await this.giveBack(claim)
+      return false
+    }
     this.#jobOf(claim)?.leased.delete(n)
     this.#strike(claim)
     if (counts) await ring(this.#bus, { kind: 'done', chunk })
@@ -372,11 +384,30 @@ export class WorkQueue {
     return counts
   }
 
+  /** Undefined: it stands on what was collected. */
+  async #record(claim: ClaimKey, result: TreeRef): Promise<boolean | undefined> {
+    const { project, pipeline, job, n, owner, token } = claim
+    const chunk = { project, pipeline, job, n }
+    const { sessions } = this.#versions
+    // It was written after the chunk was claimed, on inputs that a running job keeps.
+    let session = sessions.of(project, [result])
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#rows.done(chunk, { owner, token }, result, session)
+      } catch (error) {
+        if (!isVarveError(error, 'SESSION_CLOSED') || attempt === ADOPTIONS) throw error
+      }
+      if (attempt > 0) await this.#clock.sleep(ADOPT_AGAIN_MS)
+      session = await sessions.adopt(project, [{ ref: result }])
+      if (session === undefined) return undefined
+    }
+  }
+
   async giveBack(claim: ClaimKey): Promise<void> {
     const { project, pipeline, job, n, owner, token } = claim
     const chunk = { project, pipeline, job, n }
     const work = this.#jobOf(claim)
-    work?.tokens.set(n, token)
+    work?.rows.delete(n)
     if (await this.#rows.reopen(chunk, { owner, token })) {
       this.#strike(claim)
       this.#offer(chunk)

@@ -229,6 +229,7 @@ export class Recorder {
     const { job, project } = watched
     try {
       const { objects } = this.#versions
+      const session = await this.#versions.sessions.open(project)
       const meta = await this.#meta(watched)
       const results = [...watched.done].sort(([a], [b]) => a - b).map(([, tree]) => tree)
       const merged = await mergeJob(objects, { id: job.commit.id, plan: job.plan, meta }, results)
@@ -249,6 +250,7 @@ export class Recorder {
             ownerTree: meta.error === null ? merged.ownerTree : null,
             counts: merged.counts,
             cause: why,
+            session,
           },
         ],
         { id: this.#ids(), principal: 'varve:recorder' },

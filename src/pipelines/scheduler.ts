@@ -134,6 +134,7 @@ export class Scheduler {
   }
 
   async #plan(project: string, pipeline: Pipeline, commit: Commit): Promise<void> {
+    const session = await this.#versions.sessions.open(project)
     const inputs = await jobInputs(this.#versions, project, pipeline, commit)
     if (!inputs) return
     const draft = await this.#planner.draft(
@@ -153,6 +154,7 @@ export class Scheduler {
             chunks,
             codeKey,
             planned: { run, reuse, total },
+            session,
             ...(isStanding(pipeline.spec) && { standing: true }),
           },
         ],

@@ -52,3 +52,25 @@ export class OwnedShare implements Share {
     for (const listener of this.#listeners) listener()
   }
 }
+
+/** Owns what is named `<project>/…` while its project is in the share: no lease of its own. */
+export function ownIn(share: Share): Own {
+  return async (name, signal, work) => {
+    const project = name.slice(0, name.indexOf('/'))
+    while (!signal.aborted) {
+      const turn = new AbortController()
+      const hadIt = share.has(project)
+      const stop = share.listen(() => {
+        if (share.has(project) !== hadIt) turn.abort()
+      })
+      const until = AbortSignal.any([signal, turn.signal])
+      try {
+        await (hadIt ? work(until) : aborted(until))
+      } finally {
+        stop()
+      }
+      // Work that ended by itself is done.
+      if (hadIt && !until.aborted) return
+    }
+  }
+}

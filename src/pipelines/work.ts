@@ -16,7 +16,10 @@ import { defineTable } from '../tables/schema.ts'
 import type { PartitionOf, RowOf } from '../tables/schema.ts'
 import { settle } from '../tables/settle.ts'
 import type { Tables } from '../tables/tables.ts'
+import { VarveError } from '../base/errors.ts'
 import type { ChunkKey } from '../model/datum.ts'
+import { chunkKey } from '../model/datum.ts'
+import type { Session } from '../model/ops.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 
 export const WORK = defineTable({
@@ -32,6 +35,8 @@ export const WORK = defineTable({
     state: 'text',
     owner: 'text',
     token: 'int',
+    /** Results of sessions before this seq do not count: raised by collection. */
+    closed: 'int',
     result: 'text',
     write_id: 'text',
   },
@@ -48,6 +53,12 @@ export const BEATS = defineTable({
 })
 
 export type WorkRow = RowOf<typeof WORK>
+
+/** A row that is ready, as it is believed to be. */
+export interface Ready {
+  readonly token: number
+  readonly closed: number
+}
 
 /** The lease of a claimed chunk. */
 export interface Lease {
@@ -74,38 +85,82 @@ export class WorkRows {
   }
 
   /**
-   * Takes a chunk that is believed ready with this token; undefined: of which nobody made a row yet.
+   * Takes a chunk that is believed ready like this; undefined: of which nobody made a row yet, in a job
+   * that started when sessions before `born` were closed.
    * The lease, or the row as it stands (undefined: there is none).
    */
   async claim(
     key: ChunkKey,
     owner: string,
-    token: number | undefined,
+    ready: Ready | undefined,
+    born = 0,
   ): Promise<Lease | WorkRow | undefined> {
-    const lease = { owner, token: leaseToken(token) }
-    const is = token === undefined ? 'absent' : { state: 'ready', token }
-    const refused = await this.#write(key, is, { state: 'leased', ...lease })
+    const lease = { owner, token: leaseToken(ready?.token) }
+    const is = ready === undefined ? 'absent' : { state: 'ready', ...ready }
+    const closed = ready?.closed ?? born
+    const refused = await this.#write(key, is, { state: 'leased', ...lease, closed })
     return refused === null ? lease : refused
   }
 
-  /** Whether the result counts. Asking again after a yes is a yes. */
-  async done(key: ChunkKey, lease: Lease, result: TreeRef): Promise<boolean> {
-    const refused = await this.#write(
-      key,
-      { state: 'leased', ...lease },
-      { state: 'done', ...lease, result },
-    )
-    return refused === null || (refused?.state === 'done' && refused.result === result)
+  /**
+   * Whether the result, written in this session, counts. Asking again after a yes is a yes.
+   * @throws VarveError SESSION_CLOSED
+   */
+  async done(key: ChunkKey, lease: Lease, result: TreeRef, session: Session = 0): Promise<boolean> {
+    // Mostly: no session was ever closed. Else the row says so.
+    let closed = 0
+    for (;;) {
+      if (session < closed)
+        throw new VarveError(
+          'SESSION_CLOSED',
+          `cannot take the result of "${chunkKey(key)}": its session is closed, as are all before entry ${closed}`,
+        )
+      const refused = await this.#write(
+        key,
+        { state: 'leased', ...lease, closed },
+        { state: 'done', ...lease, closed, result },
+      )
+      if (refused === null) return true
+      if (refused?.state === 'done') return refused.result === result
+      if (refused?.state !== 'leased' || refused.token !== lease.token) return false
+      if (refused.owner !== lease.owner || (refused.closed ?? 0) <= closed) return false
+      closed = refused.closed ?? 0
+    }
   }
 
   /** Ready for others again. */
   async reopen(key: ChunkKey, lease: Lease): Promise<boolean> {
-    const refused = await this.#write(
-      key,
-      { state: 'leased', ...lease },
-      { state: 'ready', token: lease.token },
-    )
-    return refused === null
+    let closed = 0
+    for (;;) {
+      const refused = await this.#write(
+        key,
+        { state: 'leased', ...lease, closed },
+        { state: 'ready', token: lease.token, closed },
+      )
+      if (refused === null) return true
+      if (refused?.state !== 'leased' || refused.token !== lease.token) return false
+      if (refused.owner !== lease.owner || (refused.closed ?? 0) <= closed) return false
+      closed = refused.closed ?? 0
+    }
+  }
+
+  /**
+   * From here on no result of a session before this counts, whoever holds the chunk or will. A row
+   * that is ready is another one then: who believed it ready looks again.
+   */
+  async raise(key: ChunkKey, before: number): Promise<void> {
+    for (;;) {
+      const row = await this.get(key)
+      if (row?.state === 'done' || row?.state === 'closed') return
+      const { token = 0, closed = 0, owner } = row ?? {}
+      if (row && closed >= before) return
+      const is = row ? { state: row.state, token, closed } : 'absent'
+      const leased = row?.state === 'leased' && owner !== undefined
+      const values = leased
+        ? { state: 'leased', owner, token, closed: before }
+        : { state: 'ready', token: leaseToken(token), closed: before }
+      if ((await this.#write(key, is, values)) === null) return
+    }
   }
 
   /** No result comes any more, unless there is one: then that. */
@@ -114,8 +169,10 @@ export class WorkRows {
       const row = await this.get(key)
       if (row?.state === 'done') return row.result as TreeRef
       if (row?.state === 'closed') return undefined
-      const is = row ? { state: row.state, token: row.token } : 'absent'
-      const refused = await this.#write(key, is, { state: 'closed', token: row?.token ?? 0 })
+      const closed = row?.closed ?? 0
+      const is = row ? { state: row.state, token: row.token, closed } : 'absent'
+      const end = { state: 'closed', token: row?.token ?? 0, closed }
+      const refused = await this.#write(key, is, end)
       if (refused === null) return undefined
     }
   }

@@ -12,6 +12,8 @@ import type { EventView } from '../api/events.ts'
 import type { BoundView } from '../api/pipelines.ts'
 import type { WorkerToken } from '../api/worker-tokens.ts'
 import type { PoolBoard } from './hindrances.ts'
+import type { CollectStep } from '../objects/upkeep/collect.ts'
+import type { NamedRoot } from '../objects/upkeep/verify.ts'
 import type { Tails } from './tail.ts'
 
 /** Reads the documents of streams; the registry of connectors is behind it. */
@@ -49,6 +51,13 @@ export interface Services {
   readonly metrics?: () => Promise<string>
   /** Makes tokens for workers; without it there is no cluster secret, and no worker from outside. */
   readonly issueWorkerToken?: (pool: string, ttlSeconds: number) => WorkerToken
+  /** Deletes what nothing names, or says what that is; absent where the store cannot be reached. */
+  readonly collectGarbage?: (
+    how: { readonly plan: boolean; readonly waitMs: number },
+    signal: AbortSignal,
+  ) => AsyncIterable<CollectStep>
+  /** What is kept beside trees of commits (of jobs, uploads), of one project or all: to be verified too. */
+  readonly otherRoots?: (project: string | undefined) => AsyncIterable<NamedRoot>
   /** Largest content of one file or archive, in bytes; default 1 TiB. */
   readonly maxUploadBytes?: number
 }

@@ -92,6 +92,7 @@ function foldFact(model: RiverModel, fact: Fact, touched: Touched): void {
     case 'commit.changed':
     case 'commit.finished':
     case 'commit.failed':
+    case 'commit.dropped':
       foldCommit(model, fact.commit)
       touched.commits.push(fact.commit)
       touched.keys.add(`repo:${fact.commit.repo}`)
@@ -143,7 +144,11 @@ function foldFact(model: RiverModel, fact: Fact, touched: Touched): void {
     case 'branch.deleted':
       foldBranch(fact.branch, touched)
       break
+    case 'repo.changed':
+      touched.keys.add(`repo:${fact.repo.name}`)
+      break
     case 'project.created':
+    case 'sessions.closed':
       break
   }
 }

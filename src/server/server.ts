@@ -10,6 +10,7 @@ import { applyHandlers } from './handlers/apply.ts'
 import { commitHandlers } from './handlers/commits.ts'
 import { eventHandlers } from './handlers/events.ts'
 import { fileHandlers } from './handlers/files.ts'
+import { gcHandlers } from './handlers/gc.ts'
 import { metaHandlers } from './handlers/meta.ts'
 import { nameHandlers } from './handlers/names.ts'
 import { pipelineHandlers } from './handlers/pipelines.ts'
@@ -17,6 +18,9 @@ import { poolHandlers } from './handlers/pools.ts'
 import { rebuildHandlers } from './handlers/rebuild.ts'
 import { riverHandlers } from './handlers/river.ts'
 import { egressHandlers, spoutHandlers } from './handlers/streams.ts'
+import { uploadHandlers } from './handlers/uploads.ts'
+import { usageHandlers } from './handlers/usage.ts'
+import { verifyHandlers } from './handlers/verify.ts'
 import { workerTokenHandlers } from './handlers/worker-tokens.ts'
 import { listen } from './listen.ts'
 import { servePages } from './pages.ts'
@@ -90,14 +94,18 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ...nameHandlers(context),
     ...commitHandlers(context),
     ...fileHandlers(context),
+    ...uploadHandlers(context),
+    ...usageHandlers(context),
     ...applyHandlers(context),
     ...pipelineHandlers(context),
     ...poolHandlers(context),
     ...spoutHandlers(context),
     ...egressHandlers(context),
     ...eventHandlers(context),
+    ...gcHandlers(context),
     ...rebuildHandlers(context),
     ...riverHandlers(rivers),
+    ...verifyHandlers(context),
     ...workerTokenHandlers(context),
   }
   registerRoutes(app, handlers, {

@@ -24,6 +24,7 @@ export function branchView(row: Branch): BranchView {
     provenance: row.provenance.map(({ repo, branch }) => ({ repo, branch })),
     pipeline: row.pipeline,
     epoch: row.epoch,
+    keep: row.keep ?? null,
   }
 }
 
@@ -61,6 +62,7 @@ export async function commitView(versions: Versions, row: Commit): Promise<Commi
     openedSeq: row.openedSeq,
     openedAtMs: row.openedAtMs,
     endedAtMs: row.endedAtMs,
+    droppedAtMs: row.dropped?.atMs ?? null,
   }
 }
 

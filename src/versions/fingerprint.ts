@@ -1,5 +1,5 @@
 // What makes two requests of one id the same one: what their author asked for, without what a retry
-// may make anew (the tree it was built on, the runs, the tree it came to).
+// may make anew (the tree it was built on, the runs, the tree it came to, the session).
 
 import type { Op } from '../model/ops.ts'
 import { toHex, utf8 } from '../base/bytes.ts'
@@ -8,7 +8,7 @@ export type Hash = (bytes: Uint8Array) => Uint8Array
 
 /** 64 hex digits. */
 export function fingerprintOf(ops: readonly Op[], hash: Hash): string {
-  const asked = ops.map((op) => ('change' in op ? { ...op, change: undefined } : op))
+  const asked = ops.map((op) => ({ ...op, change: undefined, session: undefined }))
   return toHex(hash(utf8(canonical(asked)))).slice(0, 64)
 }
 

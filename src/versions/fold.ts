@@ -8,7 +8,7 @@ import type { Fact } from '../model/ops.ts'
 import type { Entry } from '../log/machine.ts'
 import { AssertionError } from '../base/assert.ts'
 import type { State, View } from './state.ts'
-import { dequeue, enqueue, setEdges } from './state.ts'
+import { CLOSED, dequeue, enqueue, setEdges } from './state.ts'
 
 /** @throws AssertionError on a fact it does not know: the lane stops, it never skips one. */
 export function foldEntry(state: State, entry: Entry<Fact>): void {
@@ -25,7 +25,11 @@ export function applyFact(view: View, fact: Fact): void {
     case 'project.created':
       view.projects.set(fact.project.name, fact.project)
       return
+    case 'sessions.closed':
+      view.closed.set(CLOSED, { before: fact.before, by: fact.by })
+      return
     case 'repo.created':
+    case 'repo.changed':
       view.repos.set(fact.repo.name, fact.repo)
       return
     case 'repo.deleted':
@@ -52,6 +56,9 @@ export function applyFact(view: View, fact: Fact): void {
     case 'commit.finished':
     case 'commit.failed':
       applyCommit(view, fact.commit)
+      return
+    case 'commit.dropped':
+      // It had ended: the state holds none of it, and no branch names it as its tip or head.
       return
     case 'pipeline.put':
     case 'pipeline.stopped':

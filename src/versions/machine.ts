@@ -26,12 +26,16 @@ export function versionsMachine(guests: PrepareGuests): Machine<Op, Fact, State,
   }
 }
 
-/** The branches whose tree an op changes or moves. */
+/** The branches whose tree an op changes or moves, and the repos it looks for commits in. */
 function orderOf(op: Op): string[] {
   switch (op.op) {
     case 'commit.put':
-    case 'branch.put':
       return [branchKey(op.branch)]
+    case 'branch.put':
+      // A branch may be moved to a commit of another: that must not be dropped in between.
+      return [branchKey(op.branch), ...(op.head === undefined ? [] : [op.branch.repo])]
+    case 'commit.drop':
+      return [...op.commits.map(branchKey), ...op.commits.map(({ repo }) => repo)]
     case 'commit.finish':
       return [branchKey(op.commit)]
     default:

@@ -4,21 +4,27 @@
 // wrong, decide compares and it is prepared again. O(change), and nothing at all where the author built
 // on the branch's tree.
 
-import type { BranchKey, Commit, Spout } from '../model/entities.ts'
+import { isVarveError } from '../base/errors.ts'
+import type { BranchKey, Commit, CommitKey, Spout } from '../model/entities.ts'
 import { branchKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Change, Op } from '../model/ops.ts'
+import { MOST_DROPPED } from '../model/ops.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { refId } from '../model/tree-ref.ts'
 import type { Proposal } from '../log/machine.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { Merged, Prepared, PreparedOp } from './prepared.ts'
+import type { Delivered, Merged, Prepared, PreparedOp } from './prepared.ts'
+import { isOfClosed } from './decide/sessions.ts'
 import type { Reader } from './reader.ts'
-import type { State } from './state.ts'
+import type { ClosedSessions, State } from './state.ts'
+import { CLOSED } from './state.ts'
 
 export interface PrepareGuests {
-  readonly objects: Pick<Objects, 'merge'>
-  readonly reader: Pick<Reader, 'commit' | 'commitsNamed'>
+  readonly objects: Pick<Objects, 'merge' | 'loadCondemned'>
+  /** By project: the request that had closed sessions when it was last loaded what is condemned. */
+  readonly condemnedFor: Map<string, Id>
+  readonly reader: Pick<Reader, 'commit' | 'commitsNamed' | 'reach'>
   /** The tree without entries, as `Objects.emptyTree` gives it. */
   readonly emptyRoot: TreeRef
 }
@@ -38,15 +44,21 @@ export async function prepare(
 class Preparation {
   readonly #guests: PrepareGuests
   readonly #state: State
+  readonly #closed: ClosedSessions | undefined
+  readonly #under: Id | null
   /** What earlier ops of this proposal make of a branch. */
   readonly #made = new Map<string, Promise<Merged>>()
 
   constructor(guests: PrepareGuests, state: State) {
     this.#guests = guests
     this.#state = state
+    this.#closed = state.closed.get(CLOSED)
+    this.#under = this.#closed?.by ?? null
   }
 
   async op(op: Op): Promise<PreparedOp> {
+    // It is refused, and what it was built on may be gone.
+    if (isOfClosed(this.#closed, op)) return {}
     switch (op.op) {
       case 'commit.put':
         return this.#merge(op.branch, op.change)
@@ -54,6 +66,8 @@ class Preparation {
         return this.#merge(op.commit, op.change)
       case 'branch.put':
         return op.head === undefined ? {} : this.#named(op.branch, op.head)
+      case 'commit.drop':
+        return this.#dropping(op.commits)
       default:
         return {}
     }
@@ -65,7 +79,14 @@ class Preparation {
     const made = this.#made.get(key)
     const merging = this.#mergeOnto(made ? made.then(({ root }) => root) : now, change)
     this.#made.set(key, merging)
-    return { merged: await merging }
+    try {
+      return { merged: await merging }
+    } catch (error) {
+      // Sessions were closed meanwhile, and what its author saw was collected: decide refuses it.
+      const by = this.#state.closed.get(CLOSED)?.by ?? null
+      if (isVarveError(error, 'CORRUPT') && by !== this.#under) return {}
+      throw error
+    }
   }
 
   async #mergeOnto(before: Promise<TreeRef> | TreeRef | null, change: Change): Promise<Merged> {
@@ -73,8 +94,18 @@ class Preparation {
     const onto = await before
     if (refId(onto ?? emptyRoot) === refId(change.base ?? emptyRoot))
       return { onto, root: change.root, stats: change.stats }
+    await this.#knowCondemned()
     const { root, stats } = await objects.merge(onto, change.runs, change.base)
-    return { onto, root, stats }
+    return { onto, root, stats, under: this.#under }
+  }
+
+  /** What is merged here builds on nothing that was condemned before the sessions were closed. */
+  async #knowCondemned(): Promise<void> {
+    const { project } = this.#state
+    const { objects, condemnedFor } = this.#guests
+    if (this.#under === null || condemnedFor.get(project) === this.#under) return
+    await objects.loadCondemned()
+    condemnedFor.set(project, this.#under)
   }
 
   /** A commit that has not ended is in the state, whatever the projections say yet. */
@@ -90,6 +121,22 @@ class Preparation {
     for (const spout of target ? filling : [])
       positions[spout.name] = await this.#positionsAt(spout, target)
     return { named, positions }
+  }
+
+  async #dropping(keys: readonly CommitKey[]): Promise<PreparedOp> {
+    if (keys.length > MOST_DROPPED) return {}
+    const { project, seq, egresses } = this.#state
+    const { reader } = this.#guests
+    const branches = new Set(keys.map(branchKey))
+    const readers = [...egresses.values()].filter((one) => branches.has(branchKey(one)))
+    await reader.reach(project, seq)
+    const delivered: Record<string, Delivered> = {}
+    for (const { name, repo, branch, base } of readers) {
+      const row = base && (await reader.commit(project, { repo, branch, id: base }))
+      delivered[name] = { base, endedSeq: (row && row.endedSeq) || null }
+    }
+    const rows = await Promise.all(keys.map((key) => reader.commit(project, key)))
+    return { dropping: { commits: rows.filter((row) => row !== undefined), delivered } }
   }
 
   /** Where a spout's feed stood when `commit` was the head: the newest range of each part up to it. */

@@ -91,6 +91,12 @@ function addFact(rows: Rows, fact: Fact): void {
       rows.put(REPOS, { ...at, name, created_seq: seq, value }, [name])
       return
     }
+    case 'repo.changed': {
+      const { name, createdSeq = 1 } = fact.repo
+      const value = JSON.stringify(fact.repo)
+      rows.put(REPOS, { ...at, name, created_seq: createdSeq, value }, [name])
+      return
+    }
     case 'repo.deleted':
       rows.remove(REPOS, { ...at, name: fact.repo.name }, [fact.repo.name])
       return
@@ -112,6 +118,9 @@ function addFact(rows: Rows, fact: Fact): void {
     case 'commit.finished':
     case 'commit.failed':
       addCommit(rows, fact.commit)
+      return
+    case 'commit.dropped':
+      putCommit(rows, fact.commit)
       return
     case 'pipeline.put':
       addPipeline(rows, fact.pipeline)
@@ -152,6 +161,8 @@ function addFact(rows: Rows, fact: Fact): void {
     case 'egress.deleted':
       rows.remove(EGRESSES, { ...at, name: fact.egress.name }, [fact.egress.name])
       return
+    case 'sessions.closed':
+      return
     default:
       unreachable(fact)
   }
@@ -162,12 +173,20 @@ function addPipeline(rows: Rows, pipeline: Pipeline): void {
   rows.put(PIPELINES, { ...rows.at, name, value: JSON.stringify(pipeline) }, [name])
 }
 
+function putCommit(rows: Rows, commit: Commit): void {
+  const { at } = rows
+  const { repo, branch, id, openedSeq: seq } = commit
+  const value = JSON.stringify(commit)
+  rows.put(COMMITS, { ...at, repo, bucket: bucketOf(seq), seq, branch, id, value }, [
+    commitKey(commit),
+  ])
+}
+
 function addCommit(rows: Rows, commit: Commit): void {
+  putCommit(rows, commit)
   const { at } = rows
   const { repo, branch, id, openedSeq: seq } = commit
   const key = [commitKey(commit)]
-  const value = JSON.stringify(commit)
-  rows.put(COMMITS, { ...at, repo, bucket: bucketOf(seq), seq, branch, id, value }, key)
   if (rows.seq === seq) {
     rows.put(COMMIT_INDEX, { ...at, slot: slotOf(idTimeMs(id)), id, repo, branch, seq }, key)
     for (const input of commit.provenance)

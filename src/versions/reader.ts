@@ -52,7 +52,7 @@ interface Page {
   readonly beforeSeq?: number
 }
 
-/** How long `commitsNamed` waits for the projections to reach a seq the lane already knows. */
+/** How long `reach` waits for the projections to reach a seq the lane already knows. */
 const REACH_MS = 5_000
 const REACH_STEP_MS = 5
 /** Projects whose view is remembered. */
@@ -163,13 +163,18 @@ export class Reader {
     return set
   }
 
-  /** Commits of a repo with an id, as of `seq` or later. */
-  async commitsNamed(project: string, repo: string, id: Id, seq: number): Promise<Commit[]> {
+  /** Waits until the rows are as of `seq` or later; not for ever. */
+  async reach(project: string, seq: number): Promise<void> {
     const startMs = this.#clock.monotonicMs()
     while ((await this.#watermark(project)).seq < seq) {
       if (this.#clock.monotonicMs() - startMs > REACH_MS) break
       await this.#clock.sleep(REACH_STEP_MS)
     }
+  }
+
+  /** Commits of a repo with an id, as of `seq` or later. */
+  async commitsNamed(project: string, repo: string, id: Id, seq: number): Promise<Commit[]> {
+    await this.reach(project, seq)
     return (await this.commitSet(project, id)).filter((commit) => commit.repo === repo)
   }
 
@@ -249,9 +254,23 @@ export class Reader {
   }
 
   async datumTreeOf(project: string, pipeline: string, codeKey: string): Promise<Job | undefined> {
-    return parse(
+    const job = parse<Job>(
       await this.#get(project, DATUM_TREES, (at) => ({ ...at, pipeline, code_key: codeKey })),
     )
+    return job && (await this.#isOfRepo(project, pipeline, job)) ? job : undefined
+  }
+
+  /** Of every code there is one of. */
+  async *datumTreesOf(project: string, pipeline: string): AsyncIterable<Job> {
+    const partition = { ...(await this.#at(project)), pipeline }
+    for await (const job of parsed<Job>(this.#tables.scan(DATUM_TREES, partition)))
+      if (await this.#isOfRepo(project, pipeline, job)) yield job
+  }
+
+  /** Of an earlier repo of its name nothing is kept. */
+  async #isOfRepo(project: string, repo: string, { startedSeq }: Job): Promise<boolean> {
+    const row = await this.#get(project, REPOS, (at) => ({ ...at, name: repo }))
+    return row?.created_seq !== undefined && startedSeq >= row.created_seq
   }
 
   async spout(project: string, name: string): Promise<Spout | undefined> {

@@ -56,7 +56,7 @@ async function start(reader: Reader, project: string, ref: Ref): Promise<Commit>
       { details: { ids: [...ids] } },
     )
   // One set on several branches: the one that can be read.
-  const commit = found.find((one) => one.state === 'finished') ?? found[0]
+  const commit = found.find((one) => one.state === 'finished' && !one.dropped) ?? found[0]
   if (commit) return commit
   if (ref.branch !== undefined || isId(version))
     throw notFound('NOT_FOUND_COMMIT', `the commit "${ref.repo}@${version}"`, version, [])
@@ -89,8 +89,8 @@ async function byId(
 }
 
 /** A branch set to a commit of another one goes on there, so a parent may lie on a branch beside. */
-async function parentOf(
-  reader: Reader,
+export async function parentOf(
+  reader: Pick<Reader, 'commit' | 'commitSet'>,
   project: string,
   commit: Commit,
 ): Promise<Commit | undefined> {

@@ -1,10 +1,10 @@
 // The domain as every other room uses it: proposals in, rows and entries out.
 
-import type { Branch, BranchKey, Commit, CommitKey, Project } from '../model/entities.ts'
+import type { Branch, BranchKey, Commit, CommitKey, Job, Project } from '../model/entities.ts'
 import { commitKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import { DEFAULT_PROJECT, SYSTEM_PROJECT } from '../model/name.ts'
-import type { Change, Fact, Op } from '../model/ops.ts'
+import type { Change, Fact, Op, Session } from '../model/ops.ts'
 import { isMachineOp } from '../model/ops.ts'
 import type { Ref } from '../model/ref.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
@@ -13,6 +13,7 @@ import type { Clock } from '../base/clock.ts'
 import { VarveError, isVarveError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { Random } from '../base/random.ts'
+import { backoffMs } from '../base/retry.ts'
 import type { Log, RebuildStep } from '../log/machine.ts'
 import type { Objects, TreeWriter } from '../objects/objects.ts'
 import type { Tables } from '../tables/tables.ts'
@@ -21,7 +22,11 @@ import { fingerprintOf } from './fingerprint.ts'
 import { projectEntries } from './project.ts'
 import { Reader } from './reader.ts'
 import { resolveRef } from './resolve.ts'
+import { keepsBytes } from './decide/sessions.ts'
+import { Sessions } from './sessions.ts'
+import { rootsOf } from './roots.ts'
 import { Stage, notOpen } from './stage.ts'
+import { Uploads } from './uploads.ts'
 import type { CommitOptions, Request, VersionEntry, Versions } from './versions.ts'
 
 export interface VersionsOptions {
@@ -34,11 +39,17 @@ export interface VersionsOptions {
 }
 
 const DEADLINE_MS = 30_000
+/** How often a closed session is opened anew for one request. */
+const ADOPTIONS = 8
+const BACKOFF = { firstMs: 5, maxMs: 500 }
 
 export class VersionsService implements Versions {
   readonly objects: Objects
+  readonly uploads: Uploads
+  readonly sessions: Sessions
   readonly #log: Log<Op, Fact>
   readonly #clock: Clock
+  readonly #random: Random
   readonly #hash: Hash
   readonly #reader: Reader
   readonly #stage: Stage
@@ -53,10 +64,62 @@ export class VersionsService implements Versions {
     this.#hash = hash
     this.#reader = new Reader({ tables, clock, watermark: (project) => log.watermark(project) })
     this.#stage = new Stage(options)
+    this.#random = options.random
+    const watermark = (project: string): Promise<number> => this.watermark(project)
+    this.sessions = new Sessions({ objects, clock, watermark })
+    this.uploads = new Uploads(options, this)
   }
 
   async propose(project: string, ops: readonly Op[], request: Request): Promise<VersionEntry> {
     await this.#checkProject(project)
+    let asked = await Promise.all(ops.map((op) => this.#inSession(project, op)))
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#ask(project, asked, request)
+      } catch (error) {
+        if (!isVarveError(error, 'SESSION_CLOSED') || attempt === ADOPTIONS) throw error
+        // The entry that closed it may not be seen here yet.
+        await this.#clock.sleep(backoffMs(BACKOFF, attempt, this.#random))
+        // A plan names trees in its text, and its author read more than it names: it plans again.
+        const isPlan = asked.some(({ op }) => op === 'job.started')
+        if (isPlan) await this.sessions.renew(project)
+        const session = isPlan
+          ? undefined
+          : await this.sessions.adopt(project, asked.flatMap(rootsOf))
+        if (session === undefined) throw error
+        asked = asked.map((op) => (keepsBytes(op) ? { ...op, session } : op))
+      }
+    }
+  }
+
+  /** What this process wrote itself needs no telling of its session. */
+  async #inSession(project: string, op: Op): Promise<Op> {
+    if (!keepsBytes(op) || op.session !== undefined) return op
+    if (op.op === 'commit.open')
+      return { ...op, session: await this.#sessionOfNote(project, op.note) }
+    const session = this.sessions.of(
+      project,
+      rootsOf(op).map(({ ref }) => ref),
+    )
+    return session === undefined ? op : { ...op, session }
+  }
+
+  /**
+   * A message is stored before anybody opens a session for it. It is looked at where that is not known,
+   * also in a project in which nobody closed one yet: that may be a new one.
+   */
+  async #sessionOfNote(project: string, note: TreeRef | null): Promise<Session> {
+    if (note === null) return await this.sessions.open(project)
+    const known = this.sessions.of(project, [note])
+    const session = known ?? (await this.sessions.adopt(project, [{ ref: note, chunk: true }]))
+    if (session !== undefined) return session
+    throw new VarveError(
+      'SESSION_CLOSED',
+      'cannot keep the message of a commit: what it was stored with was collected meanwhile',
+    )
+  }
+
+  async #ask(project: string, ops: readonly Op[], request: Request): Promise<VersionEntry> {
     const { id } = request
     const answer = await this.#log.propose(
       {
@@ -201,6 +264,10 @@ export class VersionsService implements Versions {
     return this.#reader.datumTreeOf(project, pipeline, codeKey)
   }
 
+  datumTreesOf(project: string, pipeline: string): AsyncIterable<Job> {
+    return this.#reader.datumTreesOf(project, pipeline)
+  }
+
   spout(project: string, name: string): ReturnType<Versions['spout']> {
     return this.#reader.spout(project, name)
   }
@@ -230,14 +297,42 @@ export class VersionsService implements Versions {
     options: CommitOptions = {},
   ): Promise<Commit> {
     await this.#checkProject(project)
+    const session = await this.sessions.open(project)
     const base = (await this.branch(project, branch))?.head?.root ?? null
     const change = await this.#write(base, write)
+    return await this.#put(project, branch, { change, session }, request, options)
+  }
+
+  /** As `commitFiles`, of what is written already. */
+  async commitRun(
+    project: string,
+    branch: BranchKey,
+    run: TreeRef,
+    request: Request,
+    options: CommitOptions,
+  ): Promise<Commit> {
+    const session = await this.#sessionOf(project, run)
+    const base = (await this.branch(project, branch))?.head?.root ?? null
+    const { root, stats } = await this.objects.merge(base, [run], base)
+    const change = { base, runs: [run], root, stats }
+    return await this.#put(project, branch, { change, session }, request, options)
+  }
+
+  async #put(
+    project: string,
+    branch: BranchKey,
+    { change, session }: { readonly change: Change; readonly session: Session },
+    request: Request,
+    options: CommitOptions,
+  ): Promise<Commit> {
     const { note = null, ifParent, feed } = options
+    const noted = note === null ? session : await this.#sessionOfNote(project, note)
     const op: Op = {
       op: 'commit.put',
       branch: { repo: branch.repo, branch: branch.branch },
       change,
       note,
+      session: Math.min(session, noted),
       ...(ifParent === undefined ? {} : { ifParent }),
       ...(feed === undefined ? {} : { feed }),
     }
@@ -264,11 +359,70 @@ export class VersionsService implements Versions {
   ): Promise<void> {
     const found = await this.#reader.commit(project, commit)
     if (found?.state !== 'open') throw notOpen(commit)
+    const session = await this.sessions.open(project)
     const head = (await this.branch(project, commit))?.head?.root ?? null
-    const base = await this.#stage.begin(project, commit, head)
+    const base = await this.#stage.begin(project, found, head)
     const writer = this.objects.writer(base)
     await writeOrAbandon(writer, write)
-    await this.#stage.add(project, commit, await writer.finish(), request.id)
+    await this.#addRun(project, found, { run: await writer.finish(), session }, request)
+  }
+
+  /** As `stageFiles`, of what is written already. */
+  async stageRun(
+    project: string,
+    commit: CommitKey,
+    run: TreeRef,
+    request: Request,
+  ): Promise<void> {
+    const found = await this.#reader.commit(project, commit)
+    if (found?.state !== 'open') throw notOpen(commit)
+    const head = (await this.branch(project, commit))?.head?.root ?? null
+    await this.#stage.begin(project, found, head)
+    const session = await this.#sessionOf(project, run)
+    await this.#addRun(project, found, { run, session }, request)
+  }
+
+  /** Of what was written elsewhere it is not known: then it is looked at whole, once it has to be. */
+  #sessionOf(project: string, run: TreeRef): Promise<Session> {
+    return Promise.resolve(this.sessions.of(project, [run]) ?? 0)
+  }
+
+  async #addRun(
+    project: string,
+    commit: Commit,
+    { run, session }: { readonly run: TreeRef; readonly session: Session },
+    request: Request,
+  ): Promise<void> {
+    let as = session
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#stage.add(project, commit, run, request.id, as)
+      } catch (error) {
+        if (!isVarveError(error, 'SESSION_CLOSED') || attempt === ADOPTIONS) throw error
+        await this.#clock.sleep(backoffMs(BACKOFF, attempt, this.#random))
+        const adopted = await this.sessions.adopt(project, [{ ref: run }])
+        if (adopted === undefined) throw error
+        as = adopted
+      }
+    }
+  }
+
+  async closeSessions(project: string, request: Request): Promise<Session> {
+    const entry = await this.propose(project, [{ op: 'sessions.close' }], request)
+    for await (const { name } of this.repos(project))
+      for await (const branch of this.branches(project, name)) {
+        const open = await this.openCommit(project, branch)
+        if (open?.state === 'open')
+          await this.#stage.raise(project, open, branch.head?.root ?? null, entry.seq)
+      }
+    await this.uploads.raise(project, entry.seq)
+    // Those who write through this process are spared a refusal.
+    await this.sessions.renew(project)
+    return entry.seq
+  }
+
+  stagedRuns(project: string, commit: CommitKey): AsyncIterable<TreeRef> {
+    return this.#stage.runs(project, commit)
   }
 
   /** Any number may finish one commit, and each as often as it likes: all get the same commit. */
@@ -279,11 +433,13 @@ export class VersionsService implements Versions {
       if (found.state === 'finished' && found.origin === 'user') return found
       throw notOpen(commit)
     }
+    const session = await this.sessions.open(project)
     const head = (await this.branch(project, commit))?.head?.root ?? null
     const { base, runs } = await this.#stage.close(project, commit, head)
     const { root, stats } = await this.objects.merge(base, runs, base)
     const key = { repo: commit.repo, branch: commit.branch, id: commit.id }
-    const op: Op = { op: 'commit.finish', commit: key, change: { base, runs, root, stats } }
+    const change = { base, runs, root, stats }
+    const op: Op = { op: 'commit.finish', commit: key, change, session }
     try {
       const entry = await this.propose(project, [op], request)
       return must(committed(entry, key), 'the commit in the entry that finished it')

@@ -4,12 +4,14 @@
 //  - a run is added only "if open and n = k", in one conditional write with the guard's n = k + 1;
 //  - closing comes first: once the guard says `closing`, n stands for ever, so whoever merges rows
 //    0 … n−1 merges every put that was acknowledged, however many finish it and however often;
+//  - sessions before the guard's `closed` add nothing (collection raises it); it is part of the condition;
 //  - a request adds one run, however often it comes: with the run goes a row that bears its id, so a
 //    repeat, or a process that was frozen meanwhile, cannot put old bytes over newer ones.
 
-import type { CommitKey } from '../model/entities.ts'
+import type { Commit, CommitKey } from '../model/entities.ts'
 import { commitKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
+import type { Session } from '../model/ops.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import { assert } from '../base/assert.ts'
 import { toHex } from '../base/bytes.ts'
@@ -32,7 +34,12 @@ interface Guard {
   readonly state: 'open' | 'closing'
   readonly n: number
   readonly base: TreeRef | null
+  /** Runs of sessions before this seq are not added. */
+  readonly closed: number
 }
+
+/** An open commit, as far as staging goes. */
+export type Staging = CommitKey & Pick<Commit, 'closed'>
 
 const BACKOFF = { firstMs: 2, maxMs: 250 }
 
@@ -49,20 +56,57 @@ export class Stage {
    * The tree to write on: the one of the first author, who found `base`.
    * @throws VarveError NOT_OPEN
    */
-  async begin(project: string, commit: CommitKey, base: TreeRef | null): Promise<TreeRef | null> {
-    return (await this.#guard(project, commit, { state: 'open', n: 0, base }, true)).base
+  async begin(project: string, commit: Staging, base: TreeRef | null): Promise<TreeRef | null> {
+    const first: Guard = { state: 'open', n: 0, base, closed: commit.closed ?? 0 }
+    return (await this.#guard(project, commit, first, true)).base
+  }
+
+  /** From here on nothing that was written in a session before is added. */
+  async raise(
+    project: string,
+    commit: Staging,
+    base: TreeRef | null,
+    before: number,
+  ): Promise<void> {
+    const first: Guard = { state: 'open', n: 0, base, closed: before }
+    let guard = await this.#guard(project, commit, first, false)
+    while (guard.state === 'open' && guard.closed < before) {
+      const to = { ...guard, closed: before }
+      const changed = await this.#change(project, commit, guard, to)
+      guard = changed === guard ? to : changed
+    }
+  }
+
+  /** What was staged so far. Nobody is kept from adding more. */
+  async *runs(project: string, commit: CommitKey): AsyncGenerator<TreeRef> {
+    const partition = { project, commit_key: commitKey(commit) }
+    const guard = await this.#tables.get(RUNS, { ...partition, row: GUARD }, { serial: true })
+    if (guard?.base) yield guard.base as TreeRef
+    for (let row = 0; row < (guard?.n ?? 0); row++) {
+      const staged = await this.#tables.get(RUNS, { ...partition, row }, { serial: true })
+      assert(staged?.run, () => `run ${row} of "${commitKey(commit)}" is missing`)
+      yield staged.run as TreeRef
+    }
   }
 
   /**
    * The run is part of the commit when this returns, or an earlier one of the same request is.
-   * @throws VarveError NOT_OPEN
+   * @throws VarveError NOT_OPEN, SESSION_CLOSED
    */
-  async add(project: string, commit: CommitKey, run: TreeRef, request: Id): Promise<void> {
+  async add(
+    project: string,
+    commit: Staging,
+    run: TreeRef,
+    request: Id,
+    session: Session = 0,
+  ): Promise<void> {
     const mark = { project, commit_key: commitKey(commit), row: markOf(request) }
-    let guard = await this.#guard(project, commit, { state: 'open', n: 0, base: null }, false)
+    const first: Guard = { state: 'open', n: 0, base: null, closed: commit.closed ?? 0 }
+    let guard = await this.#guard(project, commit, first, false)
     for (let attempt = 0; ; attempt++) {
       if ((await this.#tables.get(RUNS, mark, { serial: true }))?.run === request) return
       if (guard.state !== 'open') throw closed(commit)
+      if (session < guard.closed) throw sessionClosed(commit, session, guard.closed)
       const to = { ...guard, n: guard.n + 1 }
       const changed = await this.#change(project, commit, guard, to, { run, mark, request })
       if (changed === guard) return
@@ -86,7 +130,8 @@ export class Stage {
 
   /** Closes it to authors. `base`: the tree of its authors if there was none. */
   async shut(project: string, commit: CommitKey, base: TreeRef | null): Promise<Guard> {
-    let guard = await this.#guard(project, commit, { state: 'closing', n: 0, base }, false)
+    const first: Guard = { state: 'closing', n: 0, base, closed: 0 }
+    let guard = await this.#guard(project, commit, first, false)
     while (guard.state === 'open') {
       const closing: Guard = { ...guard, state: 'closing' }
       const changed = await this.#change(project, commit, guard, closing)
@@ -114,7 +159,14 @@ export class Stage {
   ): Promise<Guard> {
     const partition = { project, commit_key: commitKey(commit) }
     const put = [
-      { ...partition, row: GUARD, state: to.state, n: to.n, closed: 0, base: to.base ?? '' },
+      {
+        ...partition,
+        row: GUARD,
+        state: to.state,
+        n: to.n,
+        closed: to.closed,
+        base: to.base ?? '',
+      },
     ]
     const outcome = await settle(
       this.#tables,
@@ -123,7 +175,7 @@ export class Stage {
         partition,
         expect: {
           key: { ...partition, row: GUARD },
-          is: from ? { state: from.state, n: from.n } : 'absent',
+          is: from ? { state: from.state, n: from.n, closed: from.closed } : 'absent',
         },
         put:
           added && from
@@ -155,6 +207,7 @@ function guardOf(row: RowOf<typeof RUNS>): Guard {
   return {
     state: row.state === 'open' ? 'open' : 'closing',
     n: row.n ?? 0,
+    closed: row.closed ?? 0,
     base: row.base ? (row.base as TreeRef) : null,
   }
 }
@@ -164,6 +217,13 @@ function closed(commit: CommitKey): VarveError {
   return new VarveError(
     'NOT_OPEN',
     `cannot write to "${commitKey(commit)}": its finish has begun; if that was refused, delete it`,
+  )
+}
+
+export function sessionClosed(commit: CommitKey, session: number, before: number): VarveError {
+  return new VarveError(
+    'SESSION_CLOSED',
+    `cannot write to "${commitKey(commit)}" what was written as of entry ${session}: sessions before ${before} are closed`,
   )
 }
 

@@ -21,6 +21,7 @@ import type {
   Spout,
 } from '../model/entities.ts'
 import { branchKey, commitKey } from '../model/entities.ts'
+import type { Id } from '../model/id.ts'
 import { assert } from '../base/assert.ts'
 
 /** A map, or a map laid over another. */
@@ -45,6 +46,14 @@ export interface SetTrace {
   readonly branches: readonly string[]
 }
 
+/** Which sessions are closed (see collection), and the request that did it. */
+export interface ClosedSessions {
+  readonly before: number
+  readonly by: Id
+}
+
+export const CLOSED = 'sessions'
+
 export interface View {
   readonly project: string
   readonly projects: Cells<Project>
@@ -60,6 +69,8 @@ export interface View {
   readonly queues: Cells<Queue>
   readonly slots: Cells<string>
   readonly sets: Cells<SetTrace>
+  /** At most one, under CLOSED. */
+  readonly closed: Cells<ClosedSessions>
 }
 
 export interface State extends View {
@@ -83,6 +94,7 @@ export function emptyState(project: string): State {
     queues: new Map(),
     slots: new Map(),
     sets: new Map(),
+    closed: new Map(),
   }
 }
 
@@ -143,6 +155,7 @@ export function overlay(base: View): View {
     queues: new Layer(base.queues),
     slots: new Layer(base.slots),
     sets: new Layer(base.sets),
+    closed: new Layer(base.closed),
   }
 }
 
@@ -221,10 +234,12 @@ interface Snapshot {
   readonly spouts: readonly Spout[]
   readonly egresses: readonly Egress[]
   readonly sets: readonly (SetTrace & { readonly id: string })[]
+  readonly closed?: ClosedSessions
 }
 
 export function snapshotState(state: State): Snapshot {
   const { project, seq } = state
+  const closed = state.closed.get(CLOSED)
   const names = [...state.sets.keys()]
   return {
     project,
@@ -238,6 +253,7 @@ export function snapshotState(state: State): Snapshot {
     spouts: [...state.spouts.values()],
     egresses: [...state.egresses.values()],
     sets: names.map((id) => ({ id, ...(state.sets.get(id) ?? { open: 0, branches: [] }) })),
+    ...(closed && { closed }),
   }
 }
 
@@ -261,5 +277,6 @@ export function restoreState(value: unknown): State {
   for (const spout of from.spouts) state.spouts.set(spout.name, spout)
   for (const egress of from.egresses) state.egresses.set(egress.name, egress)
   for (const { id, open, branches } of from.sets) state.sets.set(id, { open, branches })
+  if (from.closed) state.closed.set(CLOSED, from.closed)
   return state
 }

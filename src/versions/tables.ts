@@ -1,6 +1,6 @@
 // The rows of the domain. Projections are keyed by project and view and can be made again from the
-// log; `value` is the entity as JSON, the other columns are what it is found by. `runs` is truth of
-// its own: what was staged for commits that are still open.
+// log; `value` is the entity as JSON, the other columns are what it is found by. `runs` and `uploads` are
+// truth of their own: what was staged for commits that are still open, or not yet.
 
 import { defineTable } from '../tables/schema.ts'
 
@@ -208,6 +208,33 @@ export const RUNS = defineTable({
 
 export const GUARD = -1
 
+/**
+ * Uploads under way and just ended: what came of files too large for one request. Row GUARD is the upload,
+ * {state, n, closed, touched_ms, request, value}: `open` takes parts, `finishing` is becoming the commit of
+ * `request`, then `done` or `dropped`; n parts have come. Rows from 0 on are its parts, each a tree of
+ * puts (`root`) with what is said of it (`value`, JSON). Sessions before `closed` may not add.
+ */
+export const UPLOADS = defineTable({
+  name: 'uploads',
+  kind: 'guarded',
+  partition: ['project', 'shard'],
+  clustering: ['upload', 'row'],
+  columns: {
+    project: 'text',
+    shard: 'int',
+    upload: 'text',
+    row: 'int',
+    state: 'text',
+    n: 'int',
+    closed: 'int',
+    touched_ms: 'int',
+    request: 'text',
+    root: 'text',
+    value: 'text',
+    write_id: 'text',
+  },
+})
+
 export const VERSIONS_TABLES = [
   PROJECTS,
   REPOS,
@@ -224,6 +251,7 @@ export const VERSIONS_TABLES = [
   SPOUTS,
   EGRESSES,
   RUNS,
+  UPLOADS,
 ] as const
 
 /** Seqs in one partition of `commits` and `jobs`: with rows of 2 KB, under 10 MB. */

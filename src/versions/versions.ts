@@ -13,11 +13,13 @@ import type {
   Spout,
 } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
-import type { Change, Fact, Op } from '../model/ops.ts'
+import type { Change, Fact, Op, Session } from '../model/ops.ts'
 import type { Ref } from '../model/ref.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { Entry, RebuildStep } from '../log/machine.ts'
 import type { Objects, TreeWriter } from '../objects/objects.ts'
+import type { Sessions } from './sessions.ts'
+import type { Uploads } from './uploads.ts'
 
 export type VersionEntry = Entry<Fact>
 
@@ -41,6 +43,10 @@ export interface CommitOptions {
 /** Lists are of the state at the watermark, newest first where time matters. */
 export interface Versions {
   readonly objects: Objects
+  /** Content that comes in parts. */
+  readonly uploads: Uploads
+  /** What those name who store bytes and propose to keep them. */
+  readonly sessions: Sessions
 
   /** Decided yes: the entry. @throws VarveError with the decision's code; STALE_STATE, STALE_SOURCE for machines */
   propose(project: string, ops: readonly Op[], request: Request): Promise<VersionEntry>
@@ -86,6 +92,8 @@ export interface Versions {
   ): AsyncIterable<Job>
   /** The newest ended job of a code key (with any branch), for reuse. */
   datumTreeOf(project: string, pipeline: string, codeKey: string): Promise<Job | undefined>
+  /** The same of every code key. */
+  datumTreesOf(project: string, pipeline: string): AsyncIterable<Job>
   spout(project: string, name: string): Promise<Spout | undefined>
   spouts(project: string): AsyncIterable<Spout>
   egress(project: string, name: string): Promise<Egress | undefined>
@@ -129,6 +137,13 @@ export interface Versions {
   abandonCommit(project: string, commit: CommitKey, request: Request): Promise<Commit>
   /** The open commit of a person on this branch, if there is one: puts go there. */
   openCommit(project: string, branch: BranchKey): Promise<Commit | undefined>
+  /**
+   * Of collection: from its entry on, whose seq it returns, nothing that was written in a session
+   * before it can become part of a commit, or of one that is open.
+   */
+  closeSessions(project: string, request: Request): Promise<Session>
+  /** What is staged for an open commit, and the tree its authors saw. */
+  stagedRuns(project: string, commit: CommitKey): AsyncIterable<TreeRef>
 }
 
 export type { Change, RebuildStep }

@@ -16,8 +16,8 @@ async function* files(all: readonly (readonly [string, Uint8Array])[]): AsyncGen
     yield { path, sizeBytes: content.length, content: pieces(content, 1000) }
 }
 
-const whole = async (source: AsyncIterable<Uint8Array>): Promise<Buffer> =>
-  Buffer.concat(await Array.fromAsync(source))
+const whole = async (source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Buffer> =>
+  source instanceof Uint8Array ? Buffer.from(source) : Buffer.concat(await Array.fromAsync(source))
 
 const part = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })

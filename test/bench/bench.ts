@@ -20,6 +20,8 @@ export interface Bench {
     readonly small: boolean
     readonly args: readonly string[]
   }): Promise<readonly Metric[]>
+  /** What it runs in processes of their own: `runJob` of cost.ts. */
+  readonly jobs?: Readonly<Record<string, (args: never) => Promise<unknown>>>
 }
 
 export function metric(

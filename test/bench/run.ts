@@ -1,6 +1,7 @@
 // `npm run -s bench -- <name> [--small] [--json]`. Exit 0 when it ran, whatever it measured.
 import type { Bench } from './bench.ts'
 import { machine, printMetrics } from './bench.ts'
+import { costOf } from './cost.ts'
 
 const args = process.argv.slice(2)
 
@@ -10,10 +11,21 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
     args.includes('--cluster')
       ? import('./commit-latency-cluster.ts')
       : import('./commit-latency.ts'),
+  diff: () => import('./diff.ts'),
   'first-output': () => import('./first-output.ts'),
+  ingest: () => import('./ingest.ts'),
+  insert: () => import('./insert.ts'),
   k8s: () => import('./k8s.ts'),
+  list: () => import('./list.ts'),
   'log-append': () => import('./log-append.ts'),
+  merge: () => import('./merge.ts'),
+  'old-version': () => import('./old-version.ts'),
+  'one-in-many': () => import('./one-in-many.ts'),
   'one-of-10000': () => import('./one-of-10000.ts'),
+  'read-back': () => import('./read-back.ts'),
+  requests: () => import('./requests.ts'),
+  'small-files': () => import('./small-files.ts'),
+  writers: () => import('./writers.ts'),
 }
 
 process.env['UV_THREADPOOL_SIZE'] ??= '16' // as the product has it
@@ -25,6 +37,15 @@ if (!load) {
   process.exit(2)
 }
 const { bench } = await load()
+const job = args.indexOf('--job')
+if (job > 0) {
+  const work = bench.jobs?.[args[job + 1] ?? '']
+  if (!work) throw new Error(`${bench.name} has no job "${args[job + 1]}"`)
+  const done = await costOf(() => work(JSON.parse(args[job + 2] ?? 'null') as never))
+  if (process.send) process.send(done, () => process.exit(0))
+  else console.log(done)
+  await new Promise(() => {})
+}
 const metrics = await bench.run({ small: args.includes('--small'), args })
 printMetrics(bench, metrics)
 if (args.includes('--json')) {

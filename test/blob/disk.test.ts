@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readlink, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -29,3 +29,41 @@ test('a put that fails says so with a code and leaves nothing behind', async () 
   expect(await readdir(join(folder, 'fails/tmp'))).toEqual([])
   expect(await store.get('file')).toEqual(utf8('x'))
 })
+
+test('more files are read than are kept open, again and again', async () => {
+  const store = await DiskBlobStore.open(join(folder, 'many'))
+  const keys = Array.from({ length: 600 }, (_, i) => `files/${i}`)
+  await store.put(keys.map((key) => ({ key, bytes: utf8(key) })))
+  for (let round = 0; round < 2; round++) {
+    const all = await Promise.all(keys.map((key) => store.get(key)))
+    expect(all).toEqual(keys.map((key) => utf8(key)))
+  }
+  await expect.poll(() => openBelow(join(folder, 'many'))).toBeLessThanOrEqual(256)
+})
+
+test.runIf(process.platform === 'linux')(
+  'a file that was read and is deleted takes no room on the disk any more',
+  async () => {
+    const store = await DiskBlobStore.open(join(folder, 'room'))
+    await store.put([{ key: 'a', bytes: utf8('whole') }])
+    await store.get('a')
+    expect(await openBelow(join(folder, 'room'))).toBe(1)
+    await store.delete(['a'])
+    await expect.poll(() => openBelow(join(folder, 'room'))).toBe(0)
+  },
+)
+
+test('a file that has become shorter since it was opened gives what there is', async () => {
+  const store = await DiskBlobStore.open(join(folder, 'shorter'))
+  await store.put([{ key: 'a', bytes: utf8('0123456789') }])
+  expect(await store.get('a', { offset: 6, length: 4 })).toEqual(utf8('6789'))
+  await truncate(join(folder, 'shorter/objects/a'), 8)
+  expect(await store.get('a', { offset: 6, length: 4 })).toEqual(utf8('67'))
+})
+
+/** Files below a folder that this process has open. */
+async function openBelow(parent: string): Promise<number> {
+  const names = await readdir('/proc/self/fd').catch(() => [])
+  const links = names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => ''))
+  return (await Promise.all(links)).filter((path) => path.startsWith(parent)).length
+}

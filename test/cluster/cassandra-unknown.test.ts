@@ -215,10 +215,11 @@ const KINDS: readonly Kind[] = [
       await rows(tables).reopen(chunk(key), lease)
     },
     act: async (unsure, key) => {
-      const claimed = await rows(unsure).claim(chunk(key), 'me', 1)
+      const claimed = await rows(unsure).claim(chunk(key), 'me', { token: 1, closed: 0 })
       return isLease(claimed) ? 'stands' : 'refused'
     },
-    rival: async (key) => void (await rows(tables).claim(chunk(key), 'other', 1)),
+    rival: async (key) =>
+      void (await rows(tables).claim(chunk(key), 'other', { token: 1, closed: 0 })),
     count: async (key) => ((await workState(key)) === 'leased me 2' ? 1 : 0),
   },
   {

@@ -52,6 +52,29 @@ export function blobContract(name: string, make: () => Promise<BlobStore>): void
       expect(await store.get('again/a')).toBeUndefined()
     })
 
+    test('bytes that came belong to who asked: changing them changes nothing here', async () => {
+      await store.put([{ key: 'mine/a', bytes: utf8('0123456789') }])
+      for (const range of [undefined, { offset: 0, length: 10 }]) {
+        const bytes = await store.get('mine/a', range)
+        expect(bytes?.byteLength).toBe(bytes?.buffer.byteLength)
+        bytes?.fill(0)
+      }
+      expect(await store.get('mine/a')).toEqual(utf8('0123456789'))
+    })
+
+    test('an object that is being read may be deleted: whole or absent, then gone for good', async () => {
+      const bytes = new Uint8Array(100_000).fill(7)
+      await store.put([{ key: 'going/a', bytes }])
+      await store.get('going/a', { offset: 5, length: 5 })
+      const reads = Array.from({ length: 20 }, () => store.get('going/a'))
+      await store.delete(['going/a'])
+      for (const read of await Promise.all(reads))
+        if (read !== undefined) expect(read).toEqual(bytes)
+      expect(await store.get('going/a')).toBeUndefined()
+      await store.put([{ key: 'going/a', bytes: bytes.subarray(0, 9) }])
+      expect(await store.get('going/a')).toEqual(bytes.subarray(0, 9))
+    })
+
     test('a key that could leave the store is refused', async () => {
       for (const key of [
         '../x',

@@ -102,6 +102,22 @@ test('a line of commits made before the egress is delivered from its first commi
   expect(host.status(PROJECT, 'out')).toMatchObject({ state: 'running', lastDeliveredId: last })
 })
 
+test('what was dropped before is passed over, and the next brings all it holds', async () => {
+  const { world, sink, putEgress, start, delivered } = await bench()
+  await world.put('results', { '1': 'a\n' })
+  const dropped = await world.put('results', { '2': 'b\n' })
+  await world.put('results', { '1': 'a\nc\n' })
+  const last = await world.put('results', { '3': 'd\n' })
+  const [, , , first] = await Array.fromAsync(world.versions.commits(PROJECT, 'results'))
+  if (!first) throw new Error('no commit')
+  for (const id of [first.id, dropped])
+    await world.propose({ op: 'commit.drop', commits: [{ ...first, id: id as typeof first.id }] })
+  await putEgress()
+  start()
+  await delivered(last)
+  expect(sink.values).toEqual(['a', 'c', 'b', 'd'])
+})
+
 test('stopped inside a commit it goes on at the record behind the last recorded batch', async () => {
   const { world, sink, putEgress, start, delivered, row } = await bench(4)
   const values = Array.from({ length: 10 }, (_, i) => `v${i}`)

@@ -36,6 +36,7 @@ export function history(): readonly VersionEntry[] {
   drive.yes({ op: 'egress.set', name: 'e', state: 'paused', cause: 'the disk is full' })
   drive.yes({ op: 'egress.delete', name: 'e' })
   drive.yes({ op: 'pipeline.delete', name: 'double' })
+  drive.yes({ op: 'commit.drop', commits: [{ ...at('numbers@master'), id: first }] })
   drive.yes({ op: 'repo.delete', name: 'gone', force: false })
   return drive.entries
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
-import { cutSize, MAX_CHUNK_BYTES } from '../../src/objects/chunker.ts'
+import { cutSize, MAX_CHUNK_BYTES } from '../../src/objects/files/chunker.ts'
 import { hash, noise, prose } from './fixture.ts'
 
 function cuts(bytes: Uint8Array): number[] {

@@ -5,6 +5,7 @@ import { openHash, zstdCompute } from '../../src/main/compute.ts'
 import type { Path } from '../../src/model/path.ts'
 import { parsePath } from '../../src/model/path.ts'
 import type { TreeRef } from '../../src/model/tree-ref.ts'
+import { cutSize } from '../../src/objects/files/chunker.ts'
 import { ObjectEngine } from '../../src/objects/engine.ts'
 
 export const hash = await openHash()
@@ -12,7 +13,13 @@ export const storeKey = new Uint8Array(32).fill(7)
 export const p = (text: string): Path => parsePath(text)
 
 export function makeEngine(
-  options: { seed?: number; blob?: MemoryBlobStore; cacheBytes?: number; raw?: boolean } = {},
+  options: {
+    seed?: number
+    blob?: MemoryBlobStore
+    cacheBytes?: number
+    writerBytes?: number
+    raw?: boolean
+  } = {},
 ): { engine: ObjectEngine; blob: MemoryBlobStore } {
   const blob = options.blob ?? new MemoryBlobStore()
   const engine = new ObjectEngine({
@@ -21,6 +28,7 @@ export function makeEngine(
     storeKey,
     random: seededRandom(options.seed ?? 1),
     ...(options.cacheBytes === undefined ? {} : { cacheBytes: options.cacheBytes }),
+    ...(options.writerBytes === undefined ? {} : { writerBytes: options.writerBytes }),
     ...(options.raw ? {} : { compute: zstdCompute }),
   })
   return { engine, blob }
@@ -52,6 +60,12 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 export async function bytesOf(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   return concat([...(await collect(stream)), new Uint8Array(0)])
+}
+
+/** As `toEqual`, of bytes however many. */
+export function expectSame(found: Uint8Array, expected: Uint8Array | undefined): void {
+  if (expected && Buffer.compare(found, expected) === 0) return
+  throw new Error(`${found.length} bytes are not the ${expected?.length ?? 0} expected`)
 }
 
 /** Every file of a tree with its content. */
@@ -87,5 +101,30 @@ export async function* pieces(
     const size = sizes[i % sizes.length] as number
     yield bytes.subarray(at, at + size)
     at += size
+  }
+}
+
+/** Bytes that are cut every 16 KiB into 64 different chunks, in no order: a long list in few bytes. */
+export function blocksCutEach16KiB(count: number): Uint8Array {
+  const block = 16 * 1024
+  const tail = cuttingBytes()
+  const bytes = new Uint8Array(count * block)
+  const random = seededRandom(11)
+  for (let i = 0; i < count; i++) {
+    bytes[i * block] = Math.floor(random.next() * 64)
+    bytes.set(tail, (i + 1) * block - tail.length)
+  }
+  return bytes
+}
+
+/** Behind these a chunk ends wherever they stand, once it may. */
+export function cuttingBytes(): Uint8Array {
+  const sample = noise(1, 4_000_000)
+  let from = 0
+  for (;;) {
+    const size = cutSize(sample, from, sample.length)
+    // Below 64 KiB by the strict rule, which holds above as well.
+    if (size < 64 * 1024) return sample.subarray(from + size - 32, from + size)
+    from += size
   }
 }

@@ -8,8 +8,8 @@ import {
   find,
   MAX_NODE_BYTES,
   WHOLE_BYTES,
-} from '../../src/objects/prolly.ts'
-import type { Branch, Cell, Edit, Nodes } from '../../src/objects/prolly.ts'
+} from '../../src/objects/trees/prolly.ts'
+import type { Branch, Cell, Edit, Nodes } from '../../src/objects/trees/prolly.ts'
 import { seededRandom } from '../../src/base/random.ts'
 
 /** Nodes of texts, in memory, that count what is read of them. */
@@ -23,6 +23,10 @@ class TextNodes implements Nodes<string, Branch> {
 
   branches(inner: Branch): Promise<readonly Cell<Branch>[]> {
     return this.#load(inner)
+  }
+
+  saveWhole(cells: readonly Cell<string>[]): Branch {
+    return this.saveCells(cells)
   }
 
   saveCells(cells: readonly Cell<string>[]): Branch {
@@ -58,7 +62,7 @@ class TextNodes implements Nodes<string, Branch> {
     return { name: cells.at(-1)?.name ?? '', level, id, cellBytes }
   }
 
-  #load<V>({ id }: Branch): Promise<readonly Cell<V>[]> {
+  #load<V>({ id = '' }: Branch): Promise<readonly Cell<V>[]> {
     this.reads++
     return Promise.resolve(this.stored.get(id) as readonly Cell<V>[])
   }

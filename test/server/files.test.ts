@@ -46,6 +46,26 @@ test('a put is a commit of its own, and every version of it stays readable', asy
   expect(diff).toMatchObject([{ path: 'a/hello', change: 'changed', old: { bytes: 7 } }])
 })
 
+test('a patch replaces a stretch of what is there, and says what cannot be', async () => {
+  const patch = (query: { path: string; offset?: number; delete?: number }, content: string) =>
+    world.client.upload('PUT /projects/:project/repos/:repo/branches/:branch/file', {
+      params: { project, repo: 'data', branch: 'master' },
+      query,
+      content: bytes(content),
+    })
+  await put('patched', '0123456789')
+  await patch({ path: 'patched', offset: 2, delete: 3 }, 'two three four')
+  await patch({ path: 'patched', offset: 0 }, '>')
+  expect(await get('patched')).toBe('>01two three four56789')
+  const wrong = [
+    [{ path: 'patched', offset: 30 }, 'INVALID_OPTION'],
+    [{ path: 'patched', delete: 3 }, 'INVALID_OPTION'],
+    [{ path: 'absent', offset: 0 }, 'NOT_FOUND_PATH'],
+  ] as const
+  for (const [query, code] of wrong) await expect(patch(query, 'x')).rejects.toMatchObject({ code })
+  expect(await get('patched')).toBe('>01two three four56789')
+})
+
 test('ranges, conditions and HEAD answer as HTTP says', async () => {
   await put('range', '0123456789')
   const file = `${P}/data/commits/master/file?path=range`

@@ -24,6 +24,7 @@ export interface World {
   readonly server: Server
   readonly versions: Versions
   readonly ids: () => Id
+  readonly blob: MemoryBlobStore
   /** Sent to the server as it stands, with the token. */
   raw(path: string, init?: RequestInit): Promise<Response>
   close(): Promise<void>
@@ -42,9 +43,10 @@ export const NO_PIPELINES: Pipelines = {
 }
 
 export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<World> {
+  const blob = new MemoryBlobStore()
   const core = await openCore({
     tables: new MemoryTables(),
-    blob: new MemoryBlobStore(),
+    blob,
     bus: new MemoryBus({ clock }),
     clock,
     random: seededRandom(11),
@@ -71,6 +73,7 @@ export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<W
       egressPut: (document): EgressPut => target(document, 'egress'),
     },
     eventsOf: eventViews,
+    collectGarbage: core.collectGarbage,
     clock,
     ids,
     version: '0.0.0-test',
@@ -84,6 +87,7 @@ export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<W
     server,
     versions,
     ids,
+    blob,
     raw: (path, init = {}) =>
       fetch(url + path, {
         ...init,
@@ -98,7 +102,8 @@ export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<W
   }
 }
 
-export async function textOf(content: AsyncIterable<Uint8Array>): Promise<string> {
+export async function textOf(content: Uint8Array | AsyncIterable<Uint8Array>): Promise<string> {
+  if (content instanceof Uint8Array) return Buffer.from(content).toString('utf8')
   return Buffer.concat(await Array.fromAsync(content)).toString('utf8')
 }
 

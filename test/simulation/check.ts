@@ -3,6 +3,7 @@
 
 import type { Commit, Job } from '../../src/model/entities.ts'
 import { branchKey, commitKey, hasEnded } from '../../src/model/entities.ts'
+import { idSource } from '../../src/model/id.ts'
 import { DEFAULT_PROJECT as P } from '../../src/model/name.ts'
 import type { Fact, Op } from '../../src/model/ops.ts'
 import { sameTree } from '../../src/model/tree-ref.ts'
@@ -48,6 +49,14 @@ export class Oracle {
     const log = new LogClient<Op, Fact>(this.#guests)
     this.versions = new VersionsService({ ...this.#guests, log, objects })
     this.#journal = new Journal(this.#guests, P, FIRST_GENERATION)
+  }
+
+  get guests() {
+    return { ...this.#guests, ids: idSource(this.#guests.clock, this.#guests.random) }
+  }
+
+  get random() {
+    return this.#guests.random
   }
 
   /** Every entry; the chain is checked on the way. */

@@ -1,5 +1,7 @@
 // One life of a process of the product, wired as main/ wires it, on faulty ports.
 
+import type { Random } from '../../src/base/random.ts'
+import type { BlobStore } from '../../src/blob/blob.ts'
 import type { Bus } from '../../src/bus/bus.ts'
 import { LogClient } from '../../src/log/client.ts'
 import type { Mac } from '../../src/log/guests.ts'
@@ -7,6 +9,7 @@ import type { Log, Machine } from '../../src/log/machine.ts'
 import { LogWriter } from '../../src/log/writer.ts'
 import { DEFAULT_PROJECT } from '../../src/model/name.ts'
 import type { Fact, Op } from '../../src/model/ops.ts'
+import type { Keeping } from '../../src/objects/upkeep/collect.ts'
 import { ObjectEngine } from '../../src/objects/engine.ts'
 import type { Tables } from '../../src/tables/tables.ts'
 import { versionsMachine } from '../../src/versions/machine.ts'
@@ -31,6 +34,9 @@ export interface Defect {
   apiTables?(tables: Tables): Tables
   log?(log: Log<Op, Fact>): Log<Op, Fact>
   mac?(mac: Mac): Mac
+  packNames?(random: Random): Random
+  blob?(blob: BlobStore): BlobStore
+  keeping?(keeping: Keeping): Keeping
   /** The played worker keeps no row of its result. */
   resultOnlyOnBus?: boolean
 }
@@ -46,13 +52,15 @@ export interface Node {
   readonly tables: Tables
   readonly bus: Bus
   readonly versions: VersionsService
+  readonly blob: BlobStore
+  readonly objects: ObjectEngine
 }
 
 function portsOf(life: Life, faults: Faults, durable: Durable, defect: Defect) {
   const wire = new Wire(life, faults)
   return {
     tables: new SimTables(wire, durable.tables) as Tables,
-    blob: new SimBlobStore(wire, durable.blob),
+    blob: new SimBlobStore(wire, defect.blob?.(durable.blob) ?? durable.blob) as BlobStore,
     bus: new SimBus(wire, durable.fabric) as Bus,
     clock: life.clock,
     random: life.random,
@@ -66,11 +74,14 @@ function portsOf(life: Life, faults: Faults, durable: Durable, defect: Defect) {
 export function openNode(life: Life, faults: Faults, durable: Durable, defect: Defect): Node {
   const given = portsOf(life, faults, durable, defect)
   const ports = { ...given, tables: defect.apiTables?.(given.tables) ?? given.tables }
-  const objects = new ObjectEngine(ports)
+  const objects = new ObjectEngine({
+    ...ports,
+    random: defect.packNames?.(ports.random) ?? ports.random,
+  })
   const client = new LogClient<Op, Fact>(ports)
   const log = defect.log?.(client) ?? client
   const versions = new VersionsService({ ...ports, log, objects })
-  return { life, tables: ports.tables, bus: ports.bus, versions }
+  return { life, tables: ports.tables, bus: ports.bus, blob: ports.blob, objects, versions }
 }
 
 export async function openWriter(
@@ -88,7 +99,12 @@ export async function openWriter(
   const objects = new ObjectEngine(ports)
   const log = new LogClient<Op, Fact>(ports)
   const reader = new Reader({ ...ports, watermark: (project) => log.watermark(project) })
-  const sound = versionsMachine({ objects, reader, emptyRoot: await objects.emptyTree() })
+  const sound = versionsMachine({
+    objects,
+    reader,
+    emptyRoot: await objects.emptyTree(),
+    condemnedFor: new Map(),
+  })
   const machine = defect.machine?.(sound, life) ?? sound
   const writer = new LogWriter({
     ...ports,

@@ -42,7 +42,8 @@ export function transformed(pipeline: string, content: string): string {
   return `${pipeline}(${content})`
 }
 
-export async function realPipelines(node: Node): Promise<void> {
+/** @param pauseMs at most so long a worker stops between storing a result and saying so */
+export async function realPipelines(node: Node, pauseMs = 0): Promise<void> {
   const { versions, tables, bus, life } = node
   const { clock, random } = life
   const ids = idSource(clock, random)
@@ -63,10 +64,15 @@ export async function realPipelines(node: Node): Promise<void> {
   scheduler.start(signal)
   recorder.start(signal)
   queue.start(signal)
-  await work(node, queue, `${life.name}-${ids()}`)
+  await work(node, queue, { worker: `${life.name}-${ids()}`, pauseMs })
 }
 
-async function work(node: Node, queue: WorkQueue, worker: string): Promise<void> {
+interface Habits {
+  readonly worker: string
+  readonly pauseMs: number
+}
+
+async function work(node: Node, queue: WorkQueue, { worker, pauseMs }: Habits): Promise<void> {
   const { clock } = node.life
   const signal = new AbortController().signal
   let held: Claimed[] = []
@@ -82,7 +88,7 @@ async function work(node: Node, queue: WorkQueue, worker: string): Promise<void>
       const claimed = await queue.claim(worker, 5_000, signal)
       if (!claimed) continue
       held = [claimed]
-      await carryOut(node, queue, claimed)
+      await carryOut(node, queue, claimed, pauseMs)
       held = []
     } catch (error) {
       held = []
@@ -92,7 +98,12 @@ async function work(node: Node, queue: WorkQueue, worker: string): Promise<void>
     }
 }
 
-async function carryOut(node: Node, queue: WorkQueue, claimed: Claimed): Promise<void> {
+async function carryOut(
+  node: Node,
+  queue: WorkQueue,
+  claimed: Claimed,
+  pauseMs: number,
+): Promise<void> {
   const { objects } = node.versions
   const { inputs } = claimed.meta
   const writer = new ResultWriter(
@@ -110,7 +121,9 @@ async function carryOut(node: Node, queue: WorkQueue, claimed: Claimed): Promise
       await writer.put(datum.id, piece.path, only(transformed(claimed.pipeline, content)))
     }
   }
-  await queue.done(claimed, await writer.finish(results))
+  const tree = await writer.finish(results)
+  if (pauseMs > 0) await node.life.clock.sleep(node.life.random.next() * pauseMs)
+  await queue.done(claimed, tree)
 }
 
 async function* only(text: string): AsyncGenerator<Uint8Array> {

@@ -45,7 +45,7 @@ export async function makeWorld(): Promise<World> {
   const objects = new ObjectEngine({ blob, hash, storeKey, random })
   const reader = new Reader({ tables, clock, watermark: (project) => log.watermark(project) })
   const emptyRoot = await objects.emptyTree()
-  const machine = versionsMachine({ objects, reader, emptyRoot })
+  const machine = versionsMachine({ objects, reader, emptyRoot, condemnedFor: new Map() })
   const writer = new LogWriter({ ...guests, machine })
   const stop = new AbortController()
   const running = writer.run(stop.signal)

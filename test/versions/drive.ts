@@ -11,7 +11,7 @@ import { makeTreeRef, refId } from '../../src/model/tree-ref.ts'
 import type { Entry, Verdict } from '../../src/log/machine.ts'
 import { decide } from '../../src/versions/decide/decide.ts'
 import { foldEntry } from '../../src/versions/fold.ts'
-import type { Prepared } from '../../src/versions/prepared.ts'
+import type { Delivered, Dropping, Prepared } from '../../src/versions/prepared.ts'
 import type { Cells, State, View } from '../../src/versions/state.ts'
 import { emptyState } from '../../src/versions/state.ts'
 
@@ -138,6 +138,7 @@ export class Drive {
             (one) => one.repo === op.branch.repo && one.id === op.head,
           ),
         }
+      if (op.op === 'commit.drop') return { dropping: this.#dropping(op.commits) }
       if (op.op !== 'commit.put' && op.op !== 'commit.finish') return {}
       const key = branchKey(op.op === 'commit.put' ? op.branch : op.commit)
       const onto = this.state.branches.get(key)?.head?.root ?? null
@@ -145,6 +146,17 @@ export class Drive {
       const root = same ? op.change.root : this.newTree()
       return { merged: { onto, root, stats: op.change.stats } }
     })
+  }
+
+  #dropping(keys: readonly CommitKey[]): Dropping {
+    const delivered: Record<string, Delivered> = {}
+    for (const { name, repo, branch, base } of this.state.egresses.values()) {
+      const row =
+        base === null ? undefined : this.commits.get(commitKey({ repo, branch, id: base }))
+      delivered[name] = { base, endedSeq: row?.endedSeq ?? null }
+    }
+    const commits = keys.flatMap((one) => this.commits.get(commitKey(one)) ?? [])
+    return { commits, delivered }
   }
 
   change(base: TreeRef | null = null): Change {

@@ -2,7 +2,6 @@
 // place, and its directory synced: it is whole or absent, whatever crashes when. Puts that run at the
 // same time share a directory's sync.
 
-import type { FileHandle } from 'node:fs/promises'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AssertionError } from '../../base/assert.ts'
@@ -10,6 +9,8 @@ import { forEachLimit } from '../../base/async.ts'
 import { VarveError, toVarveError } from '../../base/errors.ts'
 import type { BlobKey, BlobObject, BlobStore } from '../blob.ts'
 import { checkKey } from '../key.ts'
+import type { OpenFile } from './open-files.ts'
+import { OpenFiles } from './open-files.ts'
 
 /** Files of one put that are written and synced at once. */
 const PARALLEL = 8
@@ -17,6 +18,7 @@ const PARALLEL = 8
 export class DiskBlobStore implements BlobStore {
   readonly #objects: string
   readonly #tmp: string
+  readonly #open = new OpenFiles()
   readonly #syncs = new Map<string, DirectorySync>()
   /** Directories known to be there, and durably so once their promise resolves. */
   readonly #made = new Map<string, Promise<void>>()
@@ -37,6 +39,11 @@ export class DiskBlobStore implements BlobStore {
     return store
   }
 
+  /** As it is, for who only reads. */
+  static openToRead(folder: string): DiskBlobStore {
+    return new DiskBlobStore(folder)
+  }
+
   async put(objects: readonly BlobObject[]): Promise<void> {
     const directories = new Set<string>()
     try {
@@ -53,25 +60,11 @@ export class DiskBlobStore implements BlobStore {
     key: BlobKey,
     range?: { readonly offset: number; readonly length: number },
   ): Promise<Uint8Array | undefined> {
-    const file = await this.#openExisting(key)
-    if (!file) return undefined
     try {
-      const { size } = await file.stat()
-      const offset = Math.min(range?.offset ?? 0, size)
-      const length = Math.min(range?.length ?? size, size - offset)
-      // Not from Node's pool: the caller may keep these bytes, or hand their buffer over.
-      const bytes = new Uint8Array(length)
-      let filled = 0
-      while (filled < length) {
-        const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled)
-        if (bytesRead === 0) return bytes.slice(0, filled)
-        filled += bytesRead
-      }
-      return bytes
+      return await this.#open.use(this.#path(key), (file) => readRange(file, range))
     } catch (error) {
+      if (isAbsent(error)) return undefined
       throw storeError('read', error)
-    } finally {
-      await file.close()
     }
   }
 
@@ -96,7 +89,11 @@ export class DiskBlobStore implements BlobStore {
 
   async delete(keys: readonly BlobKey[]): Promise<void> {
     try {
-      await forEachLimit(keys, PARALLEL, (key) => rm(this.#path(key), { force: true }))
+      await forEachLimit(keys, PARALLEL, async (key) => {
+        const path = this.#path(key)
+        await rm(path, { force: true })
+        this.#open.forget(path)
+      })
     } catch (error) {
       throw storeError('delete', error)
     }
@@ -116,12 +113,14 @@ export class DiskBlobStore implements BlobStore {
     try {
       const file = await open(tmp, 'wx')
       try {
-        await file.writeFile(bytes)
+        for (let at = 0; at < bytes.length;)
+          at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
         await file.datasync()
       } finally {
         await file.close()
       }
       await rename(tmp, path)
+      this.#open.forget(path)
     } catch (error) {
       await rm(tmp, { force: true })
       throw error
@@ -152,15 +151,6 @@ export class DiskBlobStore implements BlobStore {
     return sync.wait()
   }
 
-  async #openExisting(key: BlobKey): Promise<FileHandle | undefined> {
-    try {
-      return await open(this.#path(key), 'r')
-    } catch (error) {
-      if (isAbsent(error)) return undefined
-      throw storeError('read', error)
-    }
-  }
-
   /** Keys below a directory ("" or "a/b/") in byte order; what cannot match is not entered. */
   async *#walk(directory: string, prefix: string, after = ''): AsyncGenerator<BlobKey> {
     const entries = await readdir(join(this.#objects, directory), { withFileTypes: true })
@@ -177,6 +167,22 @@ export class DiskBlobStore implements BlobStore {
         yield* this.#walk(name, prefix, after)
     }
   }
+}
+
+async function readRange(
+  { handle, sizeBytes }: OpenFile,
+  range: { readonly offset: number; readonly length: number } | undefined,
+): Promise<Uint8Array> {
+  const offset = Math.min(range?.offset ?? 0, sizeBytes)
+  const length = Math.min(range?.length ?? sizeBytes, sizeBytes - offset)
+  // Not from Node's pool: the caller may keep these bytes, or hand their buffer over. Not zeroed either.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+  for (let filled = 0; filled < length;) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled)
+    if (bytesRead === 0) return bytes.slice(0, filled)
+    filled += bytesRead
+  }
+  return bytes
 }
 
 /** fsync of one directory: who comes while one runs waits for the next, which all of them share. */

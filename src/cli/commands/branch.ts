@@ -1,6 +1,9 @@
 import type { Command } from 'commander'
 import { shortId } from '../../model/id.ts'
+import { VarveError } from '../../base/errors.ts'
 import type { Act } from '../act.ts'
+import type { KeepOptions } from '../keep.ts'
+import { addKeepOptions, keepOf, keepText } from '../keep.ts'
 import { stateText } from '../words.ts'
 
 export function addBranch(program: Command, act: Act): void {
@@ -57,6 +60,7 @@ export function addBranch(program: Command, act: Act): void {
             ],
             ['filled by', row.pipeline],
             ['made from', row.provenance.map((one) => `${one.repo}@${one.branch}`).join(' ')],
+            ['keeps', row.keep && keepText(row.keep)],
           ],
           `${row.repo}@${row.branch}`,
         )
@@ -83,6 +87,31 @@ export function addBranch(program: Command, act: Act): void {
       }),
     )
   }
+  addKeepOptions(
+    group
+      .command('keep <repo@branch>')
+      .description('which of its commits are kept; others are dropped'),
+  )
+    .option('--as-repo', 'as its repo says')
+    .action(
+      act(async (session, text: string, options: KeepOptions & { asRepo?: boolean }) => {
+        const { project, name: repo, version: branch } = session.versioned(text, 'repo@branch')
+        const keep = keepOf(options) ?? null
+        if ((keep === null) !== (options.asRepo === true))
+          throw new VarveError(
+            'INVALID_OPTION',
+            'cannot set this rule: give --last, --younger or both, or --all, or --as-repo',
+          )
+        const client = await session.client()
+        const row = await client.call(
+          'PUT /projects/:project/repos/:repo/branches/:branch/retention',
+          { params: { project, repo, branch }, body: { keep } },
+        )
+        if (!session.output.isText) return session.output.one(row, [], `${repo}@${branch}`)
+        const what = keep === null ? `what repo ${repo} says` : keepText(keep)
+        session.output.note(`branch ${repo}@${branch} keeps ${what}`)
+      }),
+    )
   group
     .command('delete <repo@branch>')
     .description('delete a branch; its commits stay')

@@ -6,7 +6,7 @@ import { versionOf } from '../session.ts'
 import type { Session } from '../session.ts'
 import type { Column } from '../table.ts'
 import { waitUntil } from '../wait.ts'
-import { ageText, bytesText, countText, durationText, stateText } from '../words.ts'
+import { ageText, bytesText, countText, durationText, many, stateText } from '../words.ts'
 
 const refText = (row: { repo: string; branch: string; id: string }): string =>
   `${row.repo}@${row.branch}=${row.id}`
@@ -16,7 +16,10 @@ function columns(session: Session): Column<CommitView>[] {
   return [
     { header: 'ID', text: (row) => shortId(row.id) },
     { header: 'BRANCH', text: (row) => row.branch },
-    { header: 'STATE', text: (row) => stateText(row.state, color) },
+    {
+      header: 'STATE',
+      text: (row) => stateText(row.droppedAtMs === null ? row.state : 'dropped', color),
+    },
     {
       header: 'FILES',
       text: (row) => (row.files === null ? '' : countText(row.files)),
@@ -55,6 +58,10 @@ async function show(session: Session, row: CommitDetail): Promise<void> {
       ],
       ['made from it', row.subvenance.map(refText).join('\n')],
       ['opened', ageText(row.openedAtMs, session.world.nowMs())],
+      [
+        'dropped',
+        row.droppedAtMs === null ? null : ageText(row.droppedAtMs, session.world.nowMs()),
+      ],
       ['took', row.endedAtMs === null ? null : durationText(row.endedAtMs - row.openedAtMs)],
     ],
     refText(row),
@@ -155,6 +162,29 @@ export function addCommit(program: Command, act: Act): void {
         })
         if (!session.output.isText) return session.output.one(row, [], refText(row))
         session.output.note(`deleted the open commit ${row.repo}@${row.branch} ${shortId(row.id)}`)
+      }),
+    )
+  group
+    .command('drop <ref...>')
+    .description('let the files of commits go for ever; their records stay')
+    .option('--dry-run', 'say what would be dropped, drop nothing')
+    .action(
+      act(async (session, texts: string[], options: { dryRun?: boolean }) => {
+        const client = await session.client()
+        const rows: CommitView[] = []
+        for (const text of texts) {
+          const ref = session.ref(text)
+          const row = await client.call('POST /projects/:project/repos/:repo/commits/:ref/drop', {
+            params: { project: ref.project, repo: ref.repo, ref: versionOf(ref) },
+            query: { dryRun: options.dryRun },
+          })
+          rows.push(row)
+          if (!session.output.isText) continue
+          const held = `${many(row.files ?? 0, 'file')}, ${bytesText(row.bytes ?? 0)}`
+          const done = options.dryRun ? 'would drop' : 'dropped'
+          session.output.note(`${done} ${row.repo}@${row.branch} ${shortId(row.id)}: ${held}`)
+        }
+        if (!session.output.isText) await session.output.list(rows, columns(session), refText)
       }),
     )
   group

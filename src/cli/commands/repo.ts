@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
+import { VarveError } from '../../base/errors.ts'
 import type { Act } from '../act.ts'
+import type { KeepOptions } from '../keep.ts'
+import { addKeepOptions, keepOf, keepText } from '../keep.ts'
 import { ageText, bytesText, countText } from '../words.ts'
 
 export function addRepo(program: Command, act: Act): void {
@@ -58,12 +61,35 @@ export function addRepo(program: Command, act: Act): void {
             ['branches', countText(row.branches)],
             ['files', countText(row.files)],
             ['size', bytesText(row.bytes)],
+            ['keeps', row.keep && keepText(row.keep)],
             ['created', ageText(row.createdAtMs, session.world.nowMs())],
           ],
           row.name,
         )
       }),
     )
+  addKeepOptions(
+    group
+      .command('keep <name>')
+      .description('which commits of its branches are kept; others are dropped'),
+  ).action(
+    act(async (session, text: string, options: KeepOptions) => {
+      const { project, name } = session.name(text)
+      const keep = keepOf(options)
+      if (keep === undefined)
+        throw new VarveError(
+          'INVALID_OPTION',
+          'cannot set no rule: give --last, --younger or --all',
+        )
+      const client = await session.client()
+      const row = await client.call('PUT /projects/:project/repos/:repo/retention', {
+        params: { project, repo: name },
+        body: { keep },
+      })
+      if (!session.output.isText) return session.output.one(row, [], row.name)
+      session.output.note(`repo ${name} keeps ${keepText(keep)}`)
+    }),
+  )
   group
     .command('delete <name>')
     .description('delete a repo with its branches and commits')

@@ -5,6 +5,7 @@ import type { Commit, CommitKey } from '../../model/entities.ts'
 import { commitKey, hasArrived } from '../../model/entities.ts'
 import { parseId } from '../../model/id.ts'
 import { parseName } from '../../model/name.ts'
+import { whyNeededNow } from '../../versions/needed.ts'
 import type { VersionEntry } from '../../versions/versions.ts'
 import type { Handlers } from '../call.ts'
 import type { Context } from '../context.ts'
@@ -19,6 +20,7 @@ type Commits = Pick<
   | 'POST /projects/:project/repos/:repo/branches/:branch/commits'
   | 'POST /projects/:project/repos/:repo/commits/:ref/finish'
   | 'DELETE /projects/:project/repos/:repo/commits/:ref'
+  | 'POST /projects/:project/repos/:repo/commits/:ref/drop'
   | 'GET /projects/:project/repos/:repo/commits/:ref/wait'
 >
 
@@ -31,9 +33,11 @@ export function concernsCommit(entry: VersionEntry, key: CommitKey): boolean {
   return entry.decision.yes.some((fact) => 'commit' in fact && commitKey(fact.commit) === wanted)
 }
 
-function stoppedIn({ decision }: VersionEntry): Commit | undefined {
-  for (const fact of 'yes' in decision ? decision.yes : [])
-    if (fact.f === 'commit.failed') return fact.commit
+function commitIn(
+  { decision }: VersionEntry,
+  how: 'commit.failed' | 'commit.dropped',
+): Commit | undefined {
+  for (const fact of 'yes' in decision ? decision.yes : []) if (fact.f === how) return fact.commit
   return undefined
 }
 
@@ -103,8 +107,26 @@ export function commitHandlers({ versions, tails }: Context): Commits {
       const { project, repo, ref } = params
       // Asked again, a branch would mean another commit than it meant the first time.
       const before = await versions.decisionOf(project, request.id)
-      const row = (before && stoppedIn(before)) ?? (await openOrNamed(project, repo, ref))
+      const row =
+        (before && commitIn(before, 'commit.failed')) ?? (await openOrNamed(project, repo, ref))
       return view(await versions.abandonCommit(project, row, request))
+    },
+
+    'POST /projects/:project/repos/:repo/commits/:ref/drop': async (call) => {
+      const { project, repo, ref } = call.params
+      // Asked again, a branch would mean another commit than it meant the first time.
+      const before = await versions.decisionOf(project, call.request.id)
+      const row =
+        (before && commitIn(before, 'commit.dropped')) ??
+        (await versions.resolve(project, refOf(repo, ref)))
+      const key = { repo: row.repo, branch: row.branch, id: row.id }
+      if (call.query.dryRun) {
+        const why = row.dropped ? undefined : await whyNeededNow(versions, project, row)
+        if (why === undefined) return view(row)
+        throw new VarveError('HAS_CHILDREN', `cannot drop "${commitKey(row)}": ${why}`)
+      }
+      await versions.propose(project, [{ op: 'commit.drop', commits: [key] }], call.request)
+      return view(must(await versions.commit(project, key), `commit "${commitKey(key)}"`))
     },
 
     'GET /projects/:project/repos/:repo/commits/:ref/wait': async ({ params, query, signal }) => {

@@ -1,24 +1,25 @@
-import { createHash } from 'node:crypto'
 import type { DiffLine, FileView, PutResult } from '../../api/files.ts'
-import { readTar, writeTar } from '../../api/tar.ts'
+import { writeTar } from '../../api/tar.ts'
 import { utf8 } from '../../base/bytes.ts'
 import { VarveError } from '../../base/errors.ts'
-import type { Commit } from '../../model/entities.ts'
 import { parseName } from '../../model/name.ts'
 import type { Path } from '../../model/path.ts'
-import { joinPath, parseFilePath, parsePath } from '../../model/path.ts'
+import { parseFilePath, parsePath } from '../../model/path.ts'
 import type { TreeRef } from '../../model/tree-ref.ts'
 import type { FileEntry, TreeEntry, TreeWriter } from '../../objects/objects.ts'
+import { checkKept, keptAncestor } from '../../versions/dropped.ts'
 import type { Request } from '../../versions/versions.ts'
 import type { Handlers } from '../call.ts'
 import type { Context } from '../context.ts'
 import { missing, refOf, requireRepo } from '../find.ts'
+import { countedBytes, putArchive } from '../incoming.ts'
 import { contentHeaders, sendRange } from '../range.ts'
 import { fileView } from '../views.ts'
 
 type Files = Pick<
   Handlers,
   | 'GET /projects/:project/repos/:repo/commits/:ref/file'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/checksum'
   | 'GET /projects/:project/repos/:repo/commits/:ref/files'
   | 'GET /projects/:project/repos/:repo/commits/:ref/stat'
   | 'GET /projects/:project/repos/:repo/commits/:ref/ls'
@@ -35,12 +36,19 @@ interface At {
   readonly ref: string
 }
 
+interface Branch {
+  readonly project: string
+  readonly repo: string
+  readonly branch: string
+}
+
 export function fileHandlers({ versions }: Context): Files {
   const { objects } = versions
 
   async function rootAt({ project, repo, ref }: At): Promise<TreeRef> {
     const commit = await versions.resolve(project, refOf(repo, ref))
     if (commit.root !== null) return commit.root
+    checkKept(commit)
     throw new VarveError(
       'NOT_FOUND_PATH',
       `cannot read "${repo}@${ref}": the commit is ${commit.state} and holds no files`,
@@ -56,9 +64,22 @@ export function fileHandlers({ versions }: Context): Files {
     throw missing('NOT_FOUND_PATH', 'path', path, names, `${at.repo}@${at.ref}:/`)
   }
 
+  /** What is to be changed is there, as far as it can be seen: an open commit may have made it. */
+  async function requirePath({ project, repo, branch }: Branch, path: Path): Promise<void> {
+    if (await versions.openCommit(project, { repo, branch })) return
+    const at = { project, repo, ref: branch }
+    await entryAt(at, await rootAt(at), path)
+  }
+
+  async function fileAt(at: At, path: string): Promise<FileEntry> {
+    const entry = await entryAt(at, await rootAt(at), parseFilePath(path))
+    if (entry.kind === 'file') return entry
+    throw new VarveError('INVALID_PATH', `cannot send "${entry.path}": it is a directory`)
+  }
+
   /** Into the open commit of the branch if there is one, else as a commit of its own. */
   async function write(
-    params: { readonly project: string; readonly repo: string; readonly branch: string },
+    params: Branch,
     message: string | undefined,
     request: Request,
     work: (writer: TreeWriter) => Promise<{ files: number; bytes: number }>,
@@ -80,21 +101,9 @@ export function fileHandlers({ versions }: Context): Files {
     return { ...key, commit: commit.id, finished: true, ...written }
   }
 
-  async function parentRoot(project: string, commit: Commit): Promise<TreeRef | null> {
-    const { repo, branch, parent } = commit
-    if (parent === null) return null
-    const row =
-      (await versions.commit(project, { repo, branch, id: parent })) ??
-      (await versions.commitSet(project, parent)).find((one) => one.repo === repo)
-    return row?.root ?? null
-  }
-
   return {
     'GET /projects/:project/repos/:repo/commits/:ref/file': async ({ params, query, headers }) => {
-      const root = await rootAt(params)
-      const entry = await entryAt(params, root, parseFilePath(query.path))
-      if (entry.kind === 'dir')
-        throw new VarveError('INVALID_PATH', `cannot send "${entry.path}": it is a directory`)
+      const entry = await fileAt(params, query.path)
       return sendRange({
         sizeBytes: entry.sizeBytes,
         etag: `"${entry.digest}"`,
@@ -102,6 +111,15 @@ export function fileHandlers({ versions }: Context): Files {
         extra: contentHeaders(entry.path, query.download ?? false),
         read: (range) => objects.readEntry(entry, range),
       })
+    },
+
+    'GET /projects/:project/repos/:repo/commits/:ref/checksum': async (call) => {
+      const { path, offset = 0, length } = call.query
+      const entry = await fileAt(call.params, path)
+      const range = { offset, ...(length === undefined ? {} : { length }) }
+      const counted = countedBytes(objects.readEntry(entry, range))
+      for await (const _ of counted.content) if (call.signal.aborted) break
+      return { sha256: counted.sha256(), bytes: counted.sizeBytes(), digest: entry.digest }
     },
 
     'GET /projects/:project/repos/:repo/commits/:ref/files': async ({ params, query }) => {
@@ -151,12 +169,12 @@ export function fileHandlers({ versions }: Context): Files {
     'GET /projects/:project/repos/:repo/commits/:ref/diff': async function* ({ params, query }) {
       const { project, repo, ref } = params
       const commit = await versions.resolve(project, refOf(repo, ref))
+      const newer = await rootAt(params)
       const older =
         query.from === undefined
-          ? await parentRoot(project, commit)
+          ? ((await keptAncestor(versions, project, commit))?.root ?? null)
           : await rootAt({ project, repo, ref: query.from })
       let left = query.limit ?? Infinity
-      const newer = await rootAt(params)
       for await (const change of objects.diff(older, newer, parsePath(query.path ?? ''))) {
         if (left-- <= 0) return
         yield diffLine(change)
@@ -165,11 +183,19 @@ export function fileHandlers({ versions }: Context): Files {
 
     'PUT /projects/:project/repos/:repo/branches/:branch/file': async (call) => {
       const path = parseFilePath(call.query.path)
+      const { append, offset, delete: deleteBytes } = call.query
+      if (offset === undefined ? deleteBytes !== undefined : append)
+        throw new VarveError(
+          'INVALID_OPTION',
+          `cannot write "${path}": "delete" goes with "offset", and "append" without it`,
+        )
+      if (offset !== undefined) await requirePath(call.params, path)
       return write(call.params, call.query.message, call.request, async (writer) => {
-        if (call.query.append) {
-          const counted = hashed(call.body)
-          await writer.append(path, counted.content)
-          call.sign(counted.digest())
+        if (append || offset !== undefined) {
+          const { content, ...counted } = countedBytes(call.body)
+          if (offset === undefined) await writer.append(path, content)
+          else await writer.patch(path, [{ offset, deleteBytes: deleteBytes ?? 0, content }])
+          call.sign(counted.sha256())
           return { files: 1, bytes: counted.sizeBytes() }
         }
         const entry = await writer.put(path, call.body)
@@ -181,30 +207,16 @@ export function fileHandlers({ versions }: Context): Files {
     'PUT /projects/:project/repos/:repo/branches/:branch/files': async (call) => {
       const base = parsePath(call.query.path ?? '')
       return write(call.params, call.query.message, call.request, async (writer) => {
-        const sum = { files: 0, bytes: 0 }
-        for await (const file of readTar(call.body)) {
-          const path = parseFilePath(file.path.replace(/^\.\//, ''))
-          const entry = await writer.put(
-            base === '' ? path : parsePath(joinPath(base, path)),
-            file.content,
-          )
-          call.sign(`${entry.path} ${entry.digest}`)
-          sum.files++
-          sum.bytes += entry.sizeBytes
-        }
-        if (sum.files === 0)
-          throw new VarveError('INVALID_OPTION', 'cannot commit the archive: it holds no file')
+        const counted = countedBytes(call.body)
+        const sum = await putArchive(writer, counted.content, base)
+        call.sign(counted.sha256())
         return sum
       })
     },
 
     'DELETE /projects/:project/repos/:repo/branches/:branch/file': async (call) => {
-      const { project, repo, branch } = call.params
       const path = parsePath(call.query.path)
-      if (!(await versions.openCommit(project, { repo, branch }))) {
-        const at = { project, repo, ref: branch }
-        await entryAt(at, await rootAt(at), path)
-      }
+      await requirePath(call.params, path)
       return write(call.params, call.query.message, call.request, async (writer) => {
         await writer.delete(path)
         return { files: 1, bytes: 0 }
@@ -230,22 +242,4 @@ function diffLine(change: {
     old: side(change.old),
     new: side(change.new),
   }
-}
-
-/** Passes chunks on, and knows their digest and number of bytes afterwards. */
-function hashed(source: AsyncIterable<Uint8Array>): {
-  content: AsyncIterable<Uint8Array>
-  digest: () => string
-  sizeBytes: () => number
-} {
-  const hash = createHash('sha256')
-  let size = 0
-  async function* content(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of source) {
-      hash.update(chunk)
-      size += chunk.length
-      yield chunk
-    }
-  }
-  return { content: content(), digest: () => hash.digest('hex'), sizeBytes: () => size }
 }

@@ -19,10 +19,12 @@ type Names = Pick<
   | 'GET /projects/:project/repos'
   | 'POST /projects/:project/repos'
   | 'GET /projects/:project/repos/:repo'
+  | 'PUT /projects/:project/repos/:repo/retention'
   | 'DELETE /projects/:project/repos/:repo'
   | 'GET /projects/:project/repos/:repo/branches'
   | 'GET /projects/:project/repos/:repo/branches/:branch'
   | 'PUT /projects/:project/repos/:repo/branches/:branch'
+  | 'PUT /projects/:project/repos/:repo/branches/:branch/retention'
   | 'DELETE /projects/:project/repos/:repo/branches/:branch'
 >
 
@@ -41,6 +43,7 @@ export function nameHandlers({ versions }: Context): Names {
       branches: branches.length,
       files: head?.stats?.files ?? 0,
       bytes: head?.stats?.bytes ?? 0,
+      keep: row.keep ?? null,
     }
   }
 
@@ -88,6 +91,13 @@ export function nameHandlers({ versions }: Context): Names {
     'GET /projects/:project/repos/:repo': async ({ params: { project, repo } }) =>
       repoView(project, await requireRepo(versions, project, repo)),
 
+    'PUT /projects/:project/repos/:repo/retention': async ({ params, body, request }) => {
+      const { project, repo } = params
+      await requireRepo(versions, project, repo)
+      await versions.propose(project, [{ op: 'retention.put', repo, keep: body.keep }], request)
+      return repoView(project, await requireRepo(versions, project, repo))
+    },
+
     'DELETE /projects/:project/repos/:repo': async ({ params, query, request }) => {
       await requireRepo(versions, params.project, params.repo)
       const op: Op = { op: 'repo.delete', name: params.repo, force: query.force ?? false }
@@ -115,6 +125,14 @@ export function nameHandlers({ versions }: Context): Names {
       const op: Op = { op: 'branch.put', branch: key, ...(head === undefined ? {} : { head }) }
       await versions.propose(project, [op], request)
       return branchView(await requireBranch(versions, project, key))
+    },
+
+    'PUT /projects/:project/repos/:repo/branches/:branch/retention': async (call) => {
+      const { project, repo, branch } = call.params
+      await requireBranch(versions, project, call.params)
+      const op: Op = { op: 'retention.put', repo, branch, keep: call.body.keep }
+      await versions.propose(project, [op], call.request)
+      return branchView(await requireBranch(versions, project, call.params))
     },
 
     'DELETE /projects/:project/repos/:repo/branches/:branch': async ({

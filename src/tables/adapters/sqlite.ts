@@ -29,7 +29,8 @@ export interface SqliteOptions {
 type Settle = (result: JobResult) => void
 
 export class SqliteTables implements Tables {
-  readonly #worker: Worker
+  /** Undefined: it was opened to be read. */
+  readonly #worker: Worker | undefined
   readonly #reader: DatabaseSync
   readonly #indexes: ReadonlyMap<string, number>
   readonly #statements = new Map<string, StatementSync>()
@@ -40,10 +41,18 @@ export class SqliteTables implements Tables {
   /** Why nothing can be written any more. */
   #ended: string | undefined
 
-  private constructor(worker: Worker, reader: DatabaseSync, tables: readonly TableSpec[]) {
+  private constructor(
+    worker: Worker | undefined,
+    reader: DatabaseSync,
+    tables: readonly TableSpec[],
+  ) {
     this.#worker = worker
     this.#reader = reader
     this.#indexes = new Map(tables.map((table, i) => [table.name, i]))
+    if (!worker) {
+      this.#ended = 'it was opened to be read'
+      return
+    }
     worker.on('message', (message: FromWriter) => this.#receive(message))
     worker.on('error', (error: Error) => this.#end(`the writer ended: ${error.message}`))
     worker.on('exit', () => this.#end('the writer ended'))
@@ -76,6 +85,16 @@ export class SqliteTables implements Tables {
     const reader = new DatabaseSync(file, { readOnly: true })
     reader.exec('PRAGMA cache_size = -65536')
     return new SqliteTables(worker, reader, tables)
+  }
+
+  /** As it is, for who only reads; no other process writes meanwhile. @throws VarveError UNAVAILABLE */
+  static openToRead(file: string, tables: readonly TableSpec[]): SqliteTables {
+    try {
+      return new SqliteTables(undefined, new DatabaseSync(file, { readOnly: true }), tables)
+    } catch (error) {
+      const why = (error as Error).message
+      throw new VarveError('UNAVAILABLE', `cannot open the database "${file}": ${why}`)
+    }
   }
 
   // oxlint-disable-next-line typescript/require-await -- what it throws becomes a rejection
@@ -181,6 +200,7 @@ export class SqliteTables implements Tables {
 
   /** Ends what is queued, then closes the file. */
   async close(): Promise<void> {
+    if (!this.#worker) return this.#reader.close()
     if (this.#ended !== undefined) return
     this.#flush()
     this.#ended = 'it was closed'
@@ -219,8 +239,8 @@ export class SqliteTables implements Tables {
     if (this.#queue.length === 0) return
     const jobs = this.#queue
     this.#queue = []
-    this.#worker.ref()
-    this.#worker.postMessage(jobs)
+    this.#worker?.ref()
+    this.#worker?.postMessage(jobs)
   }
 
   #receive(message: FromWriter): void {
@@ -231,7 +251,7 @@ export class SqliteTables implements Tables {
       this.#pending.delete(result[0])
       settle(result)
     }
-    if (this.#pending.size === 0) this.#worker.unref()
+    if (this.#pending.size === 0) this.#worker?.unref()
   }
 
   #end(why: string): void {

@@ -86,6 +86,11 @@ function setHead(
       id,
       branch.head ? [branch.head.id] : [],
     )
+  if (commit.dropped)
+    return refuse(
+      'NOT_FOUND_COMMIT',
+      `cannot move the branch "${key}" to "${id}": that commit was dropped`,
+    )
   if (commit.state !== 'finished' || commit.root === null)
     return refuse(
       'INVALID_OPTION',

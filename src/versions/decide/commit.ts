@@ -8,6 +8,7 @@ import type { Op } from '../../model/ops.ts'
 import { assert } from '../../base/assert.ts'
 import type { Merged, PreparedOp } from '../prepared.ts'
 import { endGood, endUnfinished } from './end.ts'
+import { CLOSED } from '../state.ts'
 import type { Stop, Transaction } from './transaction.ts'
 import { AGAIN, ensureBranch, filledBy, missingRepo, refuse, stale } from './transaction.ts'
 
@@ -90,7 +91,12 @@ export function openCommit(
   if (tx.touched(key, tx.id))
     return refuse('INVALID_OPTION', `cannot commit to "${key}" twice in one transaction`)
   const branch = ensureBranch(tx, op.branch)
-  tx.commit({ ...newCommit(tx, op.branch, op.note), parent: branch?.head?.id ?? null })
+  const closed = tx.view.closed.get(CLOSED)?.before
+  tx.commit({
+    ...newCommit(tx, op.branch, op.note),
+    parent: branch?.head?.id ?? null,
+    ...(closed !== undefined && { closed }),
+  })
   return undefined
 }
 
@@ -135,7 +141,10 @@ function fitting(
   { merged }: PreparedOp,
 ): Merged | { readonly stop: Stop } {
   const branch = tx.view.branches.get(key)
-  if (merged && tx.sameGround(merged.onto, branch?.head?.root ?? null)) return merged
+  // What was merged before sessions were closed may stand on what was condemned.
+  const by = tx.view.closed.get(CLOSED)?.by ?? null
+  const isYoung = merged?.under === undefined || merged.under === by
+  if (merged && isYoung && tx.sameGround(merged.onto, branch?.head?.root ?? null)) return merged
   // No preparation can know what an earlier op of the same proposal made of the branch.
   if (branch !== tx.before.branches.get(key))
     return {

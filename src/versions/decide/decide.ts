@@ -11,13 +11,16 @@ import type { Prepared, PreparedOp } from '../prepared.ts'
 import type { View } from '../state.ts'
 import { deleteBranch, putBranch } from './branch.ts'
 import { abandonCommit, finishCommit, openCommit, putCommit } from './commit.ts'
+import { dropCommits } from './drop.ts'
 import { deleteEgress, deliver, putEgress, setEgress } from './egress.ts'
 import { finishJob, startJob, stopJob } from './job.ts'
 import { deletePipeline, putPipeline, startPipeline, stopPipeline } from './pipeline.ts'
 import { createProject } from './project.ts'
 import { propagate } from './propagate.ts'
 import { createRepo, deleteRepo } from './repo.ts'
+import { putRetention } from './retention.ts'
 import { settle } from './settle.ts'
+import { closeSessions, refuseClosed } from './sessions.ts'
 import { deleteSpout, putSpout, setSpout } from './spout.ts'
 import type { Stop } from './transaction.ts'
 import { Transaction, refuse } from './transaction.ts'
@@ -43,13 +46,19 @@ export function decide(
 function decideOp(tx: Transaction, op: Op, prepared: PreparedOp): Stop | undefined {
   if (tx.view.project === SYSTEM_PROJECT && op.op !== 'project.create')
     return refuse('INVALID_OPTION', `cannot do this in "${SYSTEM_PROJECT}": it holds projects only`)
+  const closed = refuseClosed(tx, op)
+  if (closed) return closed
   switch (op.op) {
+    case 'sessions.close':
+      return closeSessions(tx)
     case 'project.create':
       return createProject(tx, op)
     case 'repo.create':
       return createRepo(tx, op)
     case 'repo.delete':
       return deleteRepo(tx, op)
+    case 'retention.put':
+      return putRetention(tx, op)
     case 'branch.put':
       return putBranch(tx, op, prepared)
     case 'branch.delete':
@@ -62,6 +71,8 @@ function decideOp(tx: Transaction, op: Op, prepared: PreparedOp): Stop | undefin
       return finishCommit(tx, op, prepared)
     case 'commit.abandon':
       return abandonCommit(tx, op)
+    case 'commit.drop':
+      return dropCommits(tx, op, prepared)
     case 'pipeline.put':
       return putPipeline(tx, op)
     case 'pipeline.stop':

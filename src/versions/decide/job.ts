@@ -6,7 +6,7 @@ import { branchKey, commitKey } from '../../model/entities.ts'
 import type { Op } from '../../model/ops.ts'
 import { sameTree } from '../../model/tree-ref.ts'
 import { must } from '../../base/assert.ts'
-import { frontOf } from '../state.ts'
+import { CLOSED, frontOf } from '../state.ts'
 import { branchOf, endBad, endGood, tipOf } from './end.ts'
 import { openInput } from './settle.ts'
 import type { Stop, Transaction } from './transaction.ts'
@@ -33,7 +33,9 @@ export function startJob(
   const standing = op.standing && { standing: op.standing }
   const parent = branch.head?.id ?? null
   const running: Commit = { ...commit, ...standing, state: 'running', parent }
+  const closed = tx.view.closed.get(CLOSED)?.before
   const job: Job = {
+    ...(closed !== undefined && { closed }),
     pipeline: pipeline.name,
     pipelineVersion: pipeline.version,
     commit: { repo: commit.repo, branch: commit.branch, id: commit.id },

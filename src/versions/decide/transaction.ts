@@ -24,7 +24,10 @@ export function refuse(code: ErrorCode, message: string, details?: Record<string
 }
 
 /** The state a machine continues is not the state there is: said once, never recorded. */
-export function stale(code: 'STALE_STATE' | 'STALE_SOURCE', message: string): Stop {
+export function stale(
+  code: 'STALE_STATE' | 'STALE_SOURCE' | 'SESSION_CLOSED',
+  message: string,
+): Stop {
   return { notice: { code, message } }
 }
 
@@ -169,7 +172,7 @@ export function ensureBranch(tx: Transaction, { repo, branch }: BranchKey): Bran
 }
 
 export function addRepo(tx: Transaction, name: string, pipeline: string | null): Repo {
-  const repo: Repo = { name, pipeline, createdAtMs: tx.at.atMs }
+  const repo: Repo = { name, pipeline, createdAtMs: tx.at.atMs, createdSeq: tx.at.seq }
   tx.record({ f: 'repo.created', repo })
   return repo
 }

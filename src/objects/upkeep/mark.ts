@@ -1,0 +1,114 @@
+// Finding out what is reachable: from roots down, each node once.
+//
+// - A node is known by its place, not its id: the same bytes may lie twice, and only one of the two may
+//   be what a living tree points at.
+// - What was walked stays walked: a second mark with the same marker visits only what is new.
+// - Memory: 8 bytes a node, at most three quarters full, up to a limit (`markBytes`, default 192 MiB: 18
+//   million nodes, some 500 GB of directories and lists), and the listing. Chunks cost nothing.
+// - What cannot be read ends the mark: nothing is collected on half an answer.
+
+import type { TreeRef } from '../../model/tree-ref.ts'
+import { concat } from '../../base/bytes.ts'
+import { childrenOf } from '../trees/children.ts'
+import { readContent } from '../files/content.ts'
+import { itemOfRef } from '../trees/entries.ts'
+import { CHUNK } from '../trees/item.ts'
+import type { Item } from '../trees/item.ts'
+import { PlaceSet } from '../packs/place-set.ts'
+import type { PackStore } from '../store.ts'
+
+/** Something that must not be collected, with all it names. */
+export interface Root {
+  readonly ref: TreeRef
+  /** A chunk by itself; otherwise a tree or a run. */
+  readonly chunk?: true
+  /** It may not have been written: whoever announced it died before. */
+  readonly announced?: true
+  /** Of a tree whose files name other trees in their text: what one of them names. */
+  readonly names?: (content: Uint8Array) => Iterable<TreeRef>
+}
+
+export const MARK_BYTES: number = 192 * 1024 * 1024
+/** Nodes read at once. */
+const AT_ONCE = 16
+/** Of a place, where the files were read as well. */
+const FILES_READ = 0x8000_0000
+
+/** What a mark finds goes here. */
+export interface Places {
+  /** A number for a pack, the same each time. */
+  numberOf(pack: string): number
+  use(pack: number, offset: number, length: number): void
+}
+
+interface Step {
+  readonly item: Item
+  readonly names: Root['names']
+}
+
+export class Marker {
+  readonly #store: PackStore
+  readonly #places: Places
+  readonly #seen: PlaceSet
+  readonly #steps: Step[] = []
+
+  constructor(store: PackStore, places: Places, markBytes = MARK_BYTES) {
+    this.#store = store
+    this.#places = places
+    this.#seen = new PlaceSet(markBytes)
+  }
+
+  /** Nodes walked so far. */
+  get nodes(): number {
+    return this.#seen.size
+  }
+
+  /** @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE */
+  async mark(roots: AsyncIterable<Root>): Promise<void> {
+    for await (const root of roots) {
+      this.#begin(root)
+      await this.#walk()
+    }
+  }
+
+  #begin({ ref, chunk, names }: Root): void {
+    if (ref === this.#store.emptyRef) return
+    if (chunk) this.#use(itemOfRef(ref, CHUNK))
+    else this.#visit(itemOfRef(ref), names)
+  }
+
+  async #walk(): Promise<void> {
+    while (this.#steps.length > 0) {
+      const steps = this.#steps.splice(-AT_ONCE)
+      await Promise.all(steps.map((step) => this.#step(step)))
+    }
+  }
+
+  async #step({ item, names }: Step): Promise<void> {
+    const { nodes, chunks, files } = await childrenOf(this.#store, item)
+    for (const node of nodes) this.#visit(node, node.isDir ? names : undefined)
+    for (const chunk of chunks) this.#use(chunk)
+    if (!names) return
+    for (const file of files) {
+      const content = concat(await Array.fromAsync(readContent(this.#store, file)))
+      for (const ref of names(content)) this.#begin({ ref })
+    }
+  }
+
+  #visit(item: Item, names: Root['names']): void {
+    const { pack, offset } = this.#use(item)
+    if (pack < 0) return
+    const isNew = names
+      ? this.#seen.add(pack, (offset | FILES_READ) >>> 0)
+      : !this.#seen.has(pack, (offset | FILES_READ) >>> 0) && this.#seen.add(pack, offset)
+    if (isNew) this.#steps.push({ item, names })
+  }
+
+  #use({ place }: Item): { pack: number; offset: number } {
+    // The empty tree lies nowhere.
+    if (!place || place.pack === '-') return { pack: -1, offset: 0 }
+    const pack = this.#places.numberOf(place.pack)
+    this.#places.use(pack, place.offset, place.length)
+    return { pack, offset: place.offset }
+  }
+}
