@@ -87,16 +87,17 @@ export class Uploading {
   /** The upload of an earlier run, if all it holds is what is here. */
   async #found(): Promise<Begun | undefined> {
     const { client, branch, source, fresh, note, progress, signal } = this.#options
-    const found: UploadView[] = []
     const query = { source }
-    for await (const one of client.lines(`GET ${UPLOADS}`, { params: branch, query, signal }))
-      found.push(one)
+    const found: readonly UploadView[] = await this.#patiently(() =>
+      Array.fromAsync(client.lines(`GET ${UPLOADS}`, { params: branch, query, signal })),
+    )
     let going: Begun | undefined
     for (const upload of found.toSorted((a, b) => b.openedAtMs - a.openedAtMs)) {
       const params = { ...branch, upload: upload.upload }
-      const there = new Map<number, PartView>()
-      for await (const part of client.lines(`GET ${UPLOADS}/:upload/parts`, { params, signal }))
-        there.set(part.part, part)
+      const parts: readonly PartView[] = await this.#patiently(() =>
+        Array.fromAsync(client.lines(`GET ${UPLOADS}/:upload/parts`, { params, signal })),
+      )
+      const there = new Map(parts.map((part) => [part.part, part]))
       if (!going && !fresh && (await this.#isSame(there))) {
         going = { upload, there }
         continue
@@ -104,7 +105,9 @@ export class Uploading {
       if (!going && !fresh && there.size > 0)
         note('what is here is not what was sent before: it starts anew')
       // Its finish may have begun: then it ends by itself.
-      await client.call(`DELETE ${UPLOADS}/:upload`, { params, signal }).catch(ignoreEnded)
+      await this.#patiently(() =>
+        client.call(`DELETE ${UPLOADS}/:upload`, { params, signal }),
+      ).catch(ignoreEnded)
     }
     if (going && going.there.size > 0) {
       this.hasParts = true

@@ -82,14 +82,24 @@ function begun(...args: string[]) {
   })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  const ended = once(child, 'close') as Promise<[number | null]>
-  return { child, ended: ended.then(([code]) => ({ code, said })) }
+  let isOver = false
+  const ended = (once(child, 'close') as Promise<[number | null]>).then(([code]) => {
+    isOver = true
+    return { code, said }
+  })
+  return { child, ended, hasEnded: () => isOver, said: () => said }
 }
 
-async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+/** While the command runs: what it was to bring about does not come any more when it has ended. */
+async function until<T>(
+  run: ReturnType<typeof begun>,
+  look: () => Promise<T | undefined>,
+): Promise<T> {
   for (;;) {
+    const ended = run.hasEnded()
     const found = await look()
     if (found !== undefined) return found
+    if (ended) throw new Error(`it has ended: ${JSON.stringify(await run.ended)}`)
     await sleep(5)
   }
 }
@@ -98,7 +108,7 @@ const put = ['file', 'put', 'big@master:/deep/big', '-f', file]
 
 test('an upload goes on after the death of its client and of its server', async () => {
   const first = begun(...put)
-  const upload = await until(async () => (await uploads()).find((one) => one.parts >= 1))
+  const upload = await until(first, async () => (await uploads()).find((one) => one.parts >= 1))
   first.child.kill('SIGKILL')
   await first.ended
   const safe = await parts(upload)
@@ -107,7 +117,9 @@ test('an upload goes on after the death of its client and of its server', async 
 
   // The second run meets the death of the server, waits for it, and ends well.
   const second = begun(...put)
-  await until(async () => {
+  await until(second, async () => {
+    // What the first was sending when it was killed may have come through since.
+    if (!second.said().includes('goes on: ')) return undefined
     const [now] = await uploads()
     return now && now.parts > safe.length ? now : undefined
   })
@@ -129,10 +141,10 @@ test('a download goes on where it broke off, and never from what is damaged', as
   const get = ['file', 'get', 'big@master:/deep/big', '--to', to]
   const breakOff = async (): Promise<string> => {
     const run = begun(...get)
-    const part = await until(async () =>
+    const part = await until(run, async () =>
       readdirSync(folder).find((name) => /^down\.[0-9a-f]{16}\.varve-part$/.test(name)),
     )
-    await until(async () => (statSync(join(folder, part)).size > 1 << 20 ? true : undefined))
+    await until(run, async () => (statSync(join(folder, part)).size > 1 << 20 ? true : undefined))
     run.child.kill('SIGKILL')
     await run.ended
     return join(folder, part)
