@@ -13,7 +13,7 @@ import { withFolder } from './disk.ts'
 import { engineIn } from './engine.ts'
 import { git, gitHistory } from './git.ts'
 import { peers } from './peers.ts'
-import { PER_DIR, putSmallFiles } from './trees.ts'
+import { PER_DIR, putSmallFiles, timeAll } from './trees.ts'
 
 const ROUNDS = 9
 const nameOf = (i: number): string => `f${String(i).padStart(8, '0')}`
@@ -34,15 +34,6 @@ async function putFlat(writer: TreeWriter, files: number): Promise<void> {
     new DataView(bytes.buffer).setUint32(0, i)
     await writer.put(parsePath(`flat/${nameOf(i)}`), bytes)
   }
-}
-
-async function timeAll(items: AsyncIterable<unknown>, expected: number): Promise<number> {
-  const start = performance.now()
-  let count = 0
-  for await (const _ of items) count++
-  const ms = performance.now() - start
-  if (count !== expected) throw new Error(`found ${count} of ${expected}`)
-  return ms
 }
 
 export const bench: Bench = {

@@ -31,3 +31,13 @@ export function otherContent(): () => Uint8Array {
 export function spread(count: number, limit: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * limit) / count))
 }
+
+/** Milliseconds until all have come, of which there must be so many. */
+export async function timeAll(items: AsyncIterable<unknown>, expected: number): Promise<number> {
+  const start = performance.now()
+  let count = 0
+  for await (const _ of items) count++
+  const ms = performance.now() - start
+  if (count !== expected) throw new Error(`found ${count} of ${expected}`)
+  return ms
+}

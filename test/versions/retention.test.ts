@@ -4,18 +4,14 @@ import { afterEach, expect, test } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { seededRandom } from '../../src/base/random.ts'
-import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
-import { MemoryBus } from '../../src/bus/adapters/memory.ts'
-import { openHash, zstdCompute } from '../../src/main/compute.ts'
 import type { Core } from '../../src/main/core.ts'
-import { openCore } from '../../src/main/core.ts'
 import type { Commit } from '../../src/model/entities.ts'
 import type { KeepRule } from '../../src/model/keep.ts'
 import type { Op } from '../../src/model/ops.ts'
 import { MOST_DROPPED } from '../../src/model/ops.ts'
 import { parseFilePath } from '../../src/model/path.ts'
-import { MemoryTables } from '../../src/tables/adapters/memory.ts'
 import { Retention, runRetention } from '../../src/versions/retention.ts'
+import { memoryCore } from './core.ts'
 import { PLAN, at } from './drive.ts'
 
 const DAY_MS = 86_400_000
@@ -33,16 +29,7 @@ interface World extends Core {
 }
 
 async function open(): Promise<World> {
-  const core = await openCore({
-    tables: new MemoryTables(),
-    blob: new MemoryBlobStore(),
-    bus: new MemoryBus({ clock: systemClock }),
-    clock: systemClock,
-    random: seededRandom(3),
-    hash: await openHash(),
-    compute: zstdCompute,
-    storeKey: new Uint8Array(32).fill(7),
-  })
+  const core = await memoryCore(3)
   const { versions: v, ids } = core
   const stop = new AbortController()
   const writing = core.writeLog(stop.signal)

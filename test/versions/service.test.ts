@@ -2,20 +2,14 @@
 
 import { afterEach, expect, test } from 'vitest'
 import { fromUtf8, utf8 } from '../../src/base/bytes.ts'
-import { systemClock } from '../../src/base/clock.ts'
-import { seededRandom } from '../../src/base/random.ts'
-import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
-import { MemoryBus } from '../../src/bus/adapters/memory.ts'
-import { openHash, zstdCompute } from '../../src/main/compute.ts'
 import type { Core } from '../../src/main/core.ts'
-import { openCore } from '../../src/main/core.ts'
 import { parseFilePath } from '../../src/model/path.ts'
 import { parseRef } from '../../src/model/ref.ts'
 import type { Op } from '../../src/model/ops.ts'
 import type { TreeRef } from '../../src/model/tree-ref.ts'
-import { MemoryTables } from '../../src/tables/adapters/memory.ts'
 import type { TreeWriter } from '../../src/objects/objects.ts'
 import type { Request } from '../../src/versions/versions.ts'
+import { memoryCore } from './core.ts'
 import { NO_COUNTS, PLAN, at } from './drive.ts'
 
 const closing: (() => Promise<void>)[] = []
@@ -24,16 +18,7 @@ afterEach(async () => {
 })
 
 async function open(): Promise<Core & { request(): Request }> {
-  const core = await openCore({
-    tables: new MemoryTables(),
-    blob: new MemoryBlobStore(),
-    bus: new MemoryBus({ clock: systemClock }),
-    clock: systemClock,
-    random: seededRandom(1),
-    hash: await openHash(),
-    compute: zstdCompute,
-    storeKey: new Uint8Array(32).fill(7),
-  })
+  const core = await memoryCore(1)
   const stop = new AbortController()
   const writing = core.writeLog(stop.signal)
   closing.push(async () => {

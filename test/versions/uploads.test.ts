@@ -4,17 +4,13 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { systemClock } from '../../src/base/clock.ts'
-import { seededRandom } from '../../src/base/random.ts'
-import { MemoryBlobStore } from '../../src/blob/adapters/memory.ts'
-import { MemoryBus } from '../../src/bus/adapters/memory.ts'
-import { openHash, zstdCompute } from '../../src/main/compute.ts'
-import { openCore } from '../../src/main/core.ts'
 import type { Id } from '../../src/model/id.ts'
 import { parseFilePath } from '../../src/model/path.ts'
 import { MemoryTables } from '../../src/tables/adapters/memory.ts'
 import type { Tables } from '../../src/tables/tables.ts'
 import type { PartAbout } from '../../src/versions/upload-rows.ts'
 import type { Request } from '../../src/versions/versions.ts'
+import { memoryCore } from './core.ts'
 
 const DAY_MS = 24 * 3_600_000
 const project = 'default'
@@ -41,16 +37,7 @@ class Ahead implements Clock {
 
 async function open(tables: Tables = new MemoryTables()) {
   const clock = new Ahead()
-  const core = await openCore({
-    tables,
-    blob: new MemoryBlobStore(),
-    bus: new MemoryBus({ clock: systemClock }),
-    clock,
-    random: seededRandom(1),
-    hash: await openHash(),
-    compute: zstdCompute,
-    storeKey: new Uint8Array(32).fill(7),
-  })
+  const core = await memoryCore(1, { tables, clock })
   const stop = new AbortController()
   const writing = core.writeLog(stop.signal)
   closing.push(async () => {
