@@ -3,13 +3,13 @@ import { expect, test } from 'vitest'
 import { compareUtf8 } from '../../src/base/bytes.ts'
 import {
   cellsOf,
-  differences,
   edited,
   find,
   MAX_NODE_BYTES,
   WHOLE_BYTES,
 } from '../../src/objects/trees/prolly.ts'
 import type { Branch, Cell, Edit, Nodes } from '../../src/objects/trees/prolly.ts'
+import { differences } from '../../src/objects/trees/differences.ts'
 import { seededRandom } from '../../src/base/random.ts'
 
 /** Nodes of texts, in memory, that count what is read of them. */

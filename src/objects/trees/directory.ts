@@ -4,6 +4,8 @@
 import { assert, must } from '../../base/assert.ts'
 import { compareUtf8 } from '../../base/bytes.ts'
 import { Ahead } from './ahead.ts'
+import { differences } from './differences.ts'
+import type { Difference } from './differences.ts'
 import type { Batches } from './feed.ts'
 import { nameHash } from './name-hash.ts'
 import { sameItem } from './item.ts'
@@ -20,7 +22,7 @@ import {
 } from './node.ts'
 import type { DirNode, Item } from './item.ts'
 import type { InnerNode } from './node.ts'
-import { differences, editedBy, placeOf } from './prolly.ts'
+import { editedBy, placeOf } from './prolly.ts'
 import type { Cell, Edit, Nodes, ReadNodes } from './prolly.ts'
 import type { Sink } from '../changes/sink.ts'
 import type { PackStore } from '../store.ts'
@@ -255,11 +257,7 @@ export function sizesOf(node: DirNode | InnerNode): {
 }
 
 /** One name on both sides, where they differ. */
-export interface Pair {
-  readonly name: string
-  readonly old: Item | undefined
-  readonly new: Item | undefined
-}
+export type Pair = Difference<Item>
 
 /** The children that differ, in byte order of their names; what is no directory has none. */
 export async function* differing(
