@@ -7,7 +7,7 @@ const Count = Type.Integer({ minimum: 0 })
 
 /** How far a collection is. The last one has the phase `done`. */
 export const GcView = Type.Object({
-  phase: oneOf(['marking', 'waiting', 'closing', 'marking-again', 'deleting', 'done']),
+  phase: oneOf(['marking', 'waiting', 'closing', 'marking-again', 'repacking', 'deleting', 'done']),
   packs: Type.Integer({ minimum: 0, description: 'Packs there were when it began' }),
   packBytes: Count,
   nodes: Type.Integer({ minimum: 0, description: 'Nodes of trees walked so far' }),
@@ -15,11 +15,15 @@ export const GcView = Type.Object({
   unusedBytes: Count,
   underHalf: Type.Integer({
     minimum: 0,
-    description: 'Packs of which less than half is used; they stay',
+    description: 'Packs of which less than half is used: that is carried over, and they go as well',
   }),
   underHalfBytes: Count,
   deleted: Type.Integer({ minimum: 0, description: 'Packs deleted' }),
   deletedBytes: Count,
+  repacked: Type.Integer({
+    minimum: 0,
+    description: 'Of the deleted, packs of which something was carried over',
+  }),
   leftovers: Type.Integer({
     minimum: 0,
     description: 'Other objects that nothing names: entries and snapshots of logs',

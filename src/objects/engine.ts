@@ -255,10 +255,10 @@ export class ObjectEngine implements Objects {
   }
 
   verify(options: VerifyOptions): AsyncIterable<Finding> {
-    const { random, compute } = this.#options
+    const { random, compute, tables } = this.#options
     const blob = this.#options.blob.behind ?? this.#options.blob
     const { ids } = this.#store
-    const store = new PackStore({ blob, random, compute, ids, cacheBytes: 0 })
+    const store = new PackStore({ blob, random, compute, ids, cacheBytes: 0, tables })
     return verify({ blob, ids, compute, store }, options)
   }
 

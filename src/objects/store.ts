@@ -4,7 +4,7 @@
 // a pack that is missing or too short. (A hint may one day be stale; then this is where it is mended.)
 
 import { assert } from '../base/assert.ts'
-import { toHex } from '../base/bytes.ts'
+import { concat, toHex } from '../base/bytes.ts'
 import { isVarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
@@ -21,6 +21,7 @@ import { ID_BYTES, sameId } from './ids.ts'
 import type { ListNode } from './files/list-node.ts'
 import { decodeListNode } from './files/list-node.ts'
 import { Lru } from './lru.ts'
+import { Forwards } from './packs/forwards.ts'
 import type { DirNode, Item } from './trees/item.ts'
 import type { InnerNode } from './trees/node.ts'
 import { decodeDir, EMPTY_DIR, encodeDir, nodeWeight } from './trees/node.ts'
@@ -66,6 +67,8 @@ export class PackStore {
   readonly #loading = new Map<string, Promise<StoredNode>>()
   /** Packs that are not to be built upon any more. */
   readonly condemned: Condemned
+  /** Where what was in packs that are gone lies now. */
+  readonly forwards: Forwards
   readonly #open = new Map<string, () => Uint8Array>()
   readonly #buffers = new PackBuffers()
 
@@ -78,6 +81,7 @@ export class PackStore {
     tables?: Tables | undefined
   }) {
     this.condemned = new Condemned(guests.tables, () => this.recent.clear())
+    this.forwards = new Forwards(guests.tables)
     this.#blob = guests.blob
     this.#random = guests.random
     this.#compute = guests.compute
@@ -181,7 +185,7 @@ export class PackStore {
         const { value: group, done } = await groups.next()
         ended = done === true
         if (!group) break
-        const bytes = this.#bytes(group.place, group.length)
+        const bytes = this.#together(group)
         // Whoever stops reading early never looks at it.
         bytes.catch(() => {})
         coming.push({ group, bytes })
@@ -242,11 +246,11 @@ export class PackStore {
   async #frameAt(place: Place): Promise<Frame> {
     const { pack, offset, length } = place
     const end = offset + length
-    if (end > HEAD_BYTES || this.#open.has(pack))
-      return this.#frame(await this.#bytes(place, length))
+    if (end > HEAD_BYTES || this.#open.has(pack)) return this.#frame(await this.#alone(place))
     const kept = this.#cache.get(pack) as Uint8Array | undefined
     const head =
       kept && kept.length >= end ? kept : await this.#bytes({ pack, offset: 0, length: end }, end)
+    if (!head) return this.#frame(await this.#moved(place))
     if (head !== kept) this.#keepHead(pack, head)
     // A copy, which the caller of a chunk may keep and change.
     return this.#frame(head.slice(offset, end))
@@ -271,14 +275,36 @@ export class PackStore {
     })
   }
 
-  async #bytes({ pack, offset }: Place, length: number): Promise<Uint8Array> {
+  async #alone(place: Place): Promise<Uint8Array> {
+    return (await this.#bytes(place, place.length)) ?? this.#moved(place)
+  }
+
+  async #together({ items, place, length }: Group): Promise<Uint8Array> {
+    const bytes = await this.#bytes(place, length)
+    if (bytes) return bytes
+    const places = new Map(items.map((item) => [placeOf(item).offset, placeOf(item)]))
+    const frames: Uint8Array[] = []
+    for (const one of places.values()) frames.push(await this.#moved(one))
+    return concat(frames)
+  }
+
+  /** Of a pack that is gone. */
+  async #moved(place: Place): Promise<Uint8Array> {
+    for await (const next of this.forwards.from(place)) {
+      const bytes = await this.#bytes(next, next.length)
+      if (bytes) return bytes
+    }
+    throw corrupt('it is missing', `pack ${place.pack}`)
+  }
+
+  /** Undefined: there is no such pack. */
+  async #bytes({ pack, offset }: Place, length: number): Promise<Uint8Array | undefined> {
     assert(offset >= 0, 'a chunk is read after its pack was settled')
     const open = this.#open.get(pack)
     const bytes = open
       ? open().slice(offset, offset + length) // its buffer will be another pack's
       : await this.#blob.get(packKey(pack), { offset, length })
-    if (!bytes) throw corrupt('it is missing', `pack ${pack}`)
-    if (bytes.length !== length) throw corrupt('it is too short', `pack ${pack}`)
+    if (bytes && bytes.length !== length) throw corrupt('it is too short', `pack ${pack}`)
     return bytes
   }
 }

@@ -82,6 +82,22 @@ function namesReused(): Defect {
   }
 }
 
+/** What is used of a pack is carried over, and nobody is told where it is. */
+function forwardsForgotten(): Defect {
+  return {
+    apiTables: (tables) => ({
+      get: tables.get.bind(tables),
+      scan: tables.scan.bind(tables),
+      put: (table, rows, at) =>
+        table.name === 'forwards' ? Promise.resolve() : tables.put(table, rows, at),
+      remove: tables.remove.bind(tables),
+      apply: tables.apply.bind(tables),
+      close: tables.close.bind(tables),
+      writeIf: tables.writeIf.bind(tables),
+    }),
+  }
+}
+
 export const COLLECTING_DEFECTS: Readonly<Record<string, () => Defect>> = {
   'no-second-mark': noSecondMark,
   'sessions-not-closed': sessionsNotClosed,
@@ -89,4 +105,5 @@ export const COLLECTING_DEFECTS: Readonly<Record<string, () => Defect>> = {
   'uploads-not-raised': notRaised('uploads'),
   'results-not-raised': notRaised('work'),
   'names-reused': namesReused,
+  'forwards-forgotten': forwardsForgotten,
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
+import { seededRandom } from '../../src/base/random.ts'
 import type { GcView } from '../../src/api/gc.ts'
 import { DEFAULT_PROJECT as P } from '../../src/model/name.ts'
 import { parsePath } from '../../src/model/path.ts'
@@ -113,4 +114,55 @@ test('who was writing meanwhile loses nothing', async () => {
   // What first tries had stored is nobody's.
   await gc()
   expect(await gc()).toMatchObject({ unused: 0 })
+})
+
+/** Bytes that do not compress, the same for the same seed. */
+function noise(seed: number, sizeBytes: number): Uint8Array {
+  const random = seededRandom(seed)
+  return Uint8Array.from({ length: sizeBytes }, () => Math.floor(random.next() * 256))
+}
+
+test('of a pack that is mostly unused the rest is carried over, and found there by whoever knows the old place', async () => {
+  const { versions, ids, client } = world
+  const repo = 'carried'
+  await repoOf(repo)
+  const request = () => ({ id: ids(), principal: 'me' })
+  const puts = async (files: Record<string, Uint8Array>) =>
+    versions.commitFiles(
+      P,
+      branch(repo),
+      async (writer) => {
+        for (const [path, bytes] of Object.entries(files)) await writer.put(parsePath(path), bytes)
+      },
+      request(),
+    )
+  const kept = noise(1, 50_000)
+  const small = noise(2, 3_000)
+  const first = await puts({ kept, 'd/small': small, 'd/gone': noise(3, 250_000) })
+  const second = await puts({ 'd/gone': noise(4, 9_000) })
+  const drop = { op: 'commit.drop' as const, commits: [first] }
+  await versions.propose(P, [drop], request())
+  const before = await gc({ plan: true })
+  expect(before).toMatchObject({ underHalf: 1 })
+  const done = await gc()
+  expect(done).toMatchObject({ repacked: 1 })
+  expect(done.deleted).toBeGreaterThanOrEqual(1)
+  // This process, and one that has nothing cached.
+  const other = world.elsewhere()
+  for (const objects of [versions.objects, other])
+    for (const [path, bytes] of Object.entries({ kept, 'd/small': small }))
+      expect(
+        Buffer.concat(await Array.fromAsync(objects.read(second.root, parsePath(path)))),
+      ).toEqual(Buffer.from(bytes))
+  const findings = await Array.fromAsync(client.lines('GET /verify', { query: {} }))
+  expect(findings.filter((one) => one.kind !== 'progress' && one.kind !== 'done')).toEqual([])
+  expect(findings.at(-1)).toMatchObject({ kind: 'done', damaged: 0, missing: 0, hurt: 0 })
+  expect(await gc()).toMatchObject({ underHalf: 0, repacked: 0 })
+  // And once more: what was carried over is carried on.
+  const third = await puts({ kept: noise(5, 10), new: noise(6, 40_000) })
+  await versions.propose(P, [{ op: 'commit.drop' as const, commits: [second] }], request())
+  await gc()
+  expect(
+    Buffer.concat(await Array.fromAsync(other.read(third.root, parsePath('d/small')))),
+  ).toEqual(Buffer.from(small))
 })

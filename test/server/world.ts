@@ -7,6 +7,8 @@ import { MemoryBus } from '../../src/bus/adapters/memory.ts'
 import { Client } from '../../src/client/client.ts'
 import { openHash, zstdCompute } from '../../src/main/compute.ts'
 import { openCore } from '../../src/main/core.ts'
+import { ObjectEngine } from '../../src/objects/engine.ts'
+import type { Objects } from '../../src/objects/objects.ts'
 import { eventViews } from '../../src/main/documents.ts'
 import type { Id } from '../../src/model/id.ts'
 import type { EgressPut, SpoutPut } from '../../src/model/ops.ts'
@@ -25,6 +27,8 @@ export interface World {
   readonly versions: Versions
   readonly ids: () => Id
   readonly blob: MemoryBlobStore
+  /** Another process over the same store, with nothing in its cache. */
+  elsewhere(): Objects
   /** Sent to the server as it stands, with the token. */
   raw(path: string, init?: RequestInit): Promise<Response>
   close(): Promise<void>
@@ -44,15 +48,18 @@ export const NO_PIPELINES: Pipelines = {
 
 export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<World> {
   const blob = new MemoryBlobStore()
-  const core = await openCore({
+  const store = {
     tables: new MemoryTables(),
     blob,
-    bus: new MemoryBus({ clock }),
-    clock,
-    random: seededRandom(11),
     hash: await openHash(),
     compute: zstdCompute,
     storeKey: new Uint8Array(32).fill(5),
+  }
+  const core = await openCore({
+    ...store,
+    bus: new MemoryBus({ clock }),
+    clock,
+    random: seededRandom(11),
   })
   const stop = new AbortController()
   const writing = core.writeLog(stop.signal)
@@ -88,6 +95,7 @@ export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<W
     versions,
     ids,
     blob,
+    elsewhere: () => new ObjectEngine({ ...store, random: seededRandom(12) }),
     raw: (path, init = {}) =>
       fetch(url + path, {
         ...init,

@@ -14,6 +14,7 @@ const FOUND_BY: Readonly<Record<string, RegExp>> = {
   'uploads-not-raised': /^(I11|assertions: .*cannot read)/,
   'results-not-raised': /^I11/,
   'names-reused': /^(I11|assertions: .*cannot read)/,
+  'forwards-forgotten': /^(I11|assertions: .*cannot read)/,
 }
 
 test('the same seed is the same history', async () => {
@@ -28,11 +29,13 @@ test(
     let faults = 0
     let rounds = 0
     let deleted = 0
+    let repacked = 0
     for (let seed = 1; seed <= SEEDS; seed++) {
       const outcome = await runCollecting(seed)
       faults += outcome.faults
       rounds += outcome.rounds
       deleted += outcome.deleted
+      repacked += outcome.repacked
       if (outcome.violations.length > 0)
         failed.push(`seed ${seed}: ${outcome.violations.slice(0, 3).join('; ')}`)
     }
@@ -41,6 +44,7 @@ test(
     expect(faults).toBeGreaterThan(10 * SEEDS)
     expect(rounds).toBeGreaterThan(5 * SEEDS)
     expect(deleted).toBeGreaterThan(5 * SEEDS)
+    expect(repacked).toBeGreaterThan(SEEDS / 4)
   },
 )
 

@@ -48,6 +48,7 @@ export interface Collected {
   /** Rounds that came to their end while others wrote, and packs they deleted. */
   readonly rounds: number
   readonly deleted: number
+  readonly repacked: number
   readonly trace: readonly string[] | undefined
 }
 
@@ -88,7 +89,7 @@ export async function runCollecting(
   for (const name of ['api-a', 'api-b']) add(name, () => Promise.resolve())
   const withPipeline = world.chance(0.4)
   if (withPipeline) add('scheduler-a', (node) => realPipelines(node, 4_000))
-  const counts = { rounds: 0, deleted: 0 }
+  const counts = { rounds: 0, deleted: 0, repacked: 0 }
   let quiet = false
   for (const name of ['collector-a', 'collector-b'])
     add(name, async (node) => {
@@ -150,7 +151,7 @@ export async function runCollecting(
     await world.run(() => false, world.nowMs + 20_000)
     let last = 0
     const process = add('collector-last', async (node) => {
-      for (; last < 2; last++) await round(node, defect, { rounds: 0, deleted: 0 })
+      for (; last < 2; last++) await round(node, defect, { rounds: 0, deleted: 0, repacked: 0 })
     })
     process.start()
     await world.run(() => last === 2, world.nowMs + DRAIN_MS)
@@ -180,7 +181,7 @@ async function waiting(oracle: Oracle, withPipeline: boolean): Promise<string | 
 async function round(
   node: Node,
   defect: Defect,
-  counts: { rounds: number; deleted: number },
+  counts: { rounds: number; deleted: number; repacked: number },
 ): Promise<void> {
   const { versions, tables, blob, objects, life } = node
   const { clock, random } = life
@@ -193,7 +194,9 @@ async function round(
     ids: idSource(clock, random),
   })
   const guests = { store: objects.store, blob, tables, clock, random }
-  const given = { ...guests, keeping: defect.keeping?.(keeping) ?? keeping }
+  // Packs are small here: nearly all of which a part is used are carried over.
+  const limits = { markBytes: 1 << 20, blockBytes: 32, winsBytes: 1 }
+  const given = { ...guests, limits, keeping: defect.keeping?.(keeping) ?? keeping }
   try {
     const signal = new AbortController().signal
     const waitMs = life.world.pick([0, 0, 300])
@@ -202,6 +205,7 @@ async function round(
       if (step.phase !== 'done') continue
       counts.rounds++
       counts.deleted += step.deleted
+      counts.repacked += step.repacked
     }
   } catch (error) {
     life.world.note(`${life.name} gives up: ${(error as Error).message}`)
@@ -212,9 +216,9 @@ async function round(
   }
 }
 
-/** Large enough to be chunks of their own. */
+/** Large enough to be chunks of their own, and some to have frames of their own. */
 function content(n: number): string {
-  return `content ${n} `.repeat(80)
+  return `content ${n} `.repeat(n % 3 === 0 ? 3_500 : 80)
 }
 
 async function author(world: World, user: User, name: number, promised: Promised[]): Promise<void> {
@@ -425,7 +429,7 @@ async function* surely(roots: AsyncIterable<Root>): AsyncGenerator<Root> {
 
 async function markAll(durable: Durable, oracle: Oracle) {
   const { tables, blob } = durable
-  const objects = new ObjectEngine({ blob, hash, storeKey, random: oracle.random })
+  const objects = new ObjectEngine({ blob, tables, hash, storeKey, random: oracle.random })
   const keeping = new EverybodysRoots({ ...oracle.guests, versions: oracle.versions, tables, blob })
   const list = await PackListing.read(blob)
   const missing = new Set<string>()
@@ -437,11 +441,13 @@ async function markAll(durable: Durable, oracle: Oracle) {
       if (n >= list.count) missing.add(pack)
       return n
     },
+    has: (pack: string): boolean => list.has(pack),
     use: (n: number, offset: number, length: number): void => list.use(n, offset, length),
   }
   const marker = new Marker(objects.store, listing)
   try {
     await marker.mark(surely(keeping.roots()))
+    for (const pack of [...missing]) if (await objects.store.forwards.of(pack)) missing.delete(pack)
   } catch (error) {
     return { listing, marked: (error as Error).message }
   }

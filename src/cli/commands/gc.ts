@@ -49,21 +49,28 @@ function say({ phase, packs, packBytes, unused, unusedBytes }: GcView, output: O
   else if (phase === 'waiting') output.note(`${found}; giving writers time to learn of it`)
   else if (phase === 'closing') output.note('nobody may build on them from here on')
   else if (phase === 'marking-again') output.note('looking again for what was used meanwhile')
+  else if (phase === 'repacking')
+    output.note('carrying over what is used of packs that are mostly not')
 }
 
 function sum(done: GcView, plan: boolean, output: Output): void {
-  const { unused, unusedBytes, deleted, deletedBytes, underHalf, underHalfBytes, leftovers } = done
-  output.note(
-    plan
-      ? `would delete ${many(unused, 'pack')}, ${bytesText(unusedBytes)}: no commit, upload or job names anything there`
-      : `deleted ${many(deleted, 'pack')}, ${bytesText(deletedBytes)}`,
-  )
+  const { unused, unusedBytes, underHalf, underHalfBytes, leftovers } = done
+  const { deleted, deletedBytes, repacked } = done
+  if (plan) {
+    output.note(
+      `would delete ${many(unused, 'pack')}, ${bytesText(unusedBytes)}: no commit, upload or job names anything there`,
+    )
+    if (underHalf > 0)
+      output.note(
+        `would delete ${many(underHalf, 'pack')}, ${bytesText(underHalfBytes)}, after carrying over the less than half that is used there`,
+      )
+  } else {
+    const carried =
+      repacked > 0 ? `, ${repacked} of them after carrying over what is used there` : ''
+    output.note(`deleted ${many(deleted, 'pack')}, ${bytesText(deletedBytes)}${carried}`)
+  }
   if (leftovers > 0)
     output.note(
       `${plan ? 'would delete' : 'deleted'} ${many(leftovers, 'object')} of logs that no entry and no snapshot needs`,
-    )
-  if (underHalf > 0)
-    output.note(
-      `kept ${many(underHalf, 'pack')}, ${bytesText(underHalfBytes)}, though less than half is used there`,
     )
 }

@@ -21,6 +21,11 @@ class PackNames implements Places {
     return number
   }
 
+  /** Asked for below. */
+  has(): boolean {
+    return true
+  }
+
   use(): void {}
 }
 

@@ -1,6 +1,6 @@
 // Packs as they were listed once, numbered in the order of their names, and which parts of each are in
-// use. Of each pack it holds 16 bytes of name, its size, and a bit for each block of 16 KiB; a block in
-// which anything is used counts as used.
+// use. Of each pack it holds 16 bytes of name, its size, and two bits for each block of 16 KiB: whether
+// anything in it is used, and whether anything that is used begins in it.
 //
 // Packs written since the listing get numbers above it: trees in them are walked like others, and
 // nobody thinks of collecting them.
@@ -9,22 +9,27 @@ import { fromHex, toHex } from '../../base/bytes.ts'
 import type { BlobStore } from '../../blob/blob.ts'
 
 const NAME_BYTES = 16
-const BLOCK_BYTES = 16 * 1024
+/** By which use is told. */
+export const BLOCK_BYTES: number = 16 * 1024
 const PREFIX = 'packs/'
 const REMEMBERED = 4_096
 
 export class PackListing {
   /** How many were listed. */
   readonly count: number
+  readonly #blockBytes: number
   readonly #names: Uint8Array
   readonly #sizes: Float64Array
   /** Where the bits of each begin, in bytes. */
   readonly #starts: Float64Array
   readonly #used: Uint8Array
+  /** As `#used`, of the blocks in which something used begins. */
+  readonly #begun: Uint8Array
   readonly #newer = new Map<string, number>()
   readonly #known = new Map<string, number>()
 
-  private constructor(names: Uint8Array, sizes: readonly number[]) {
+  private constructor(names: Uint8Array, sizes: readonly number[], blockBytes: number) {
+    this.#blockBytes = blockBytes
     this.count = sizes.length
     this.#names = names
     this.#sizes = Float64Array.from(sizes)
@@ -32,14 +37,15 @@ export class PackListing {
     let start = 0
     for (const [n, size] of sizes.entries()) {
       this.#starts[n] = start
-      start += Math.ceil(Math.ceil(size / BLOCK_BYTES) / 8) + 1
+      start += Math.ceil(Math.ceil(size / blockBytes) / 8) + 1
     }
     this.#starts[sizes.length] = start
     this.#used = new Uint8Array(start)
+    this.#begun = new Uint8Array(start)
   }
 
   /** @throws VarveError UNAVAILABLE */
-  static async read(blob: BlobStore): Promise<PackListing> {
+  static async read(blob: BlobStore, blockBytes = BLOCK_BYTES): Promise<PackListing> {
     let names = new Uint8Array(64 * NAME_BYTES)
     const sizes: number[] = []
     for await (const { key, sizeBytes } of blob.list(PREFIX)) {
@@ -54,7 +60,7 @@ export class PackListing {
       names.set(fromHex(name), at)
       sizes.push(sizeBytes)
     }
-    return new PackListing(names, sizes)
+    return new PackListing(names, sizes, blockBytes)
   }
 
   name(n: number): string {
@@ -85,8 +91,12 @@ export class PackListing {
     if (n >= this.count) return
     const start = this.#starts[n] as number
     this.#used[start] = 1
-    const last = Math.floor((offset + Math.max(length, 1) - 1) / BLOCK_BYTES)
-    for (let block = Math.floor(offset / BLOCK_BYTES); block <= last; block++) {
+    const first = Math.floor(offset / this.#blockBytes)
+    const last = Math.floor((offset + Math.max(length, 1) - 1) / this.#blockBytes)
+    const begun = start + 1 + (first >> 3)
+    if (begun < (this.#starts[n + 1] as number))
+      this.#begun[begun] = (this.#begun[begun] as number) | (1 << (first & 7))
+    for (let block = first; block <= last; block++) {
       const at = start + 1 + (block >> 3)
       // A hint beyond the end of its pack is for the reader to complain of.
       if (at >= (this.#starts[n + 1] as number)) return
@@ -98,12 +108,29 @@ export class PackListing {
     return this.#used[this.#starts[n] as number] === 1
   }
 
+  /** Whether a frame that begins there may be in use: it is, or one that begins in the same block. */
+  isUsedAt(n: number, offset: number): boolean {
+    const block = Math.floor(offset / this.#blockBytes)
+    const byte = this.#begun[(this.#starts[n] as number) + 1 + (block >> 3)] as number
+    return (byte & (1 << (block & 7))) !== 0
+  }
+
+  /** Whether it was there when they were listed. */
+  has(pack: string): boolean {
+    return this.numberOf(pack) < this.count
+  }
+
+  /** Whether anybody asked for its number. */
+  isNamed(pack: string): boolean {
+    return this.#newer.has(pack) || this.#search(pack) !== undefined
+  }
+
   /** At most so many bytes of it are in use. */
   usedBytes(n: number): number {
     let blocks = 0
     for (let at = (this.#starts[n] as number) + 1; at < (this.#starts[n + 1] as number); at++)
       for (let bits = this.#used[at] as number; bits !== 0; bits &= bits - 1) blocks++
-    return Math.min(blocks * BLOCK_BYTES, this.sizeBytes(n))
+    return Math.min(blocks * this.#blockBytes, this.sizeBytes(n))
   }
 
   #search(pack: string): number | undefined {

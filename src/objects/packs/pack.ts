@@ -12,7 +12,7 @@ import { assert } from '../../base/assert.ts'
 import { toHex } from '../../base/bytes.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blob/blob.ts'
-import { frameHead, RAW, ZSTD } from './frame.ts'
+import { frameHead, RAW, readHead, ZSTD } from './frame.ts'
 import type { Compute } from '../guests.ts'
 import type { Ids } from '../ids.ts'
 import type { PackBuffers } from './pack-buffers.ts'
@@ -136,6 +136,16 @@ export class PackWriter {
     }
     if (this.#pending.length === 0) this.#lay(place, encoded(), true)
     else this.#pending.push({ place, sizeBytes: 0, isNode: true, encoded })
+  }
+
+  /** Takes over a whole frame as it lies; copied. */
+  addFrame(frame: Uint8Array, isNode: boolean, place: Place): void {
+    assert(!this.#ended, 'a pack that has ended takes no more')
+    this.#closeShared()
+    const { headBytes } = readHead(frame)
+    const [head, body] = [frame.subarray(0, headBytes), frame.subarray(headBytes)]
+    assert(this.#pending.length === 0, 'who takes over frames makes none')
+    this.#lay(place, { head, body, hash: undefined }, isNode)
   }
 
   /** Whether the caller should await `room` before it adds more. */

@@ -1,6 +1,7 @@
 // Collection: packs in which nothing is used go, beside writers, without locks.
 //
-//   list ─▶ mark ─▶ condemn what holds nothing used ─▶ wait ─▶ close sessions ─▶ mark again ─▶ delete
+//   list ─▶ mark ─▶ condemn what holds nothing used, or little ─▶ wait ─▶ close sessions ─▶ mark again
+//        ─▶ carry over the little ─▶ delete
 //
 // Invariants:
 //  - Packs are listed before the first root is read, so whoever announces a pack before it writes it is safe.
@@ -23,11 +24,12 @@ import type { BlobKey, BlobStore } from '../../blob/blob.ts'
 import { settle } from '../../tables/settle.ts'
 import type { Tables } from '../../tables/tables.ts'
 import { COLLECTIONS, CONDEMNED, STORE } from './condemned.ts'
-import { Marker } from './mark.ts'
+import { MARK_BYTES, Marker } from './mark.ts'
 import type { Root } from './mark.ts'
-import { PackListing } from '../packs/pack-listing.ts'
+import { BLOCK_BYTES, PackListing } from '../packs/pack-listing.ts'
 import { packKey } from '../packs/pack-footer.ts'
 import type { PackStore } from '../store.ts'
+import { isWorthRepacking, repack } from './repack.ts'
 
 /** What names the roots, and can close the sessions of those who write. */
 export interface Keeping {
@@ -55,22 +57,46 @@ export interface CollectOptions {
   readonly clock: Clock
   readonly random: Random
   readonly keeping: Keeping
-  readonly markBytes?: number
+  readonly limits?: CollectLimits
+}
+
+export interface CollectLimits {
+  /** Of memory, for a mark: see mark.ts. */
+  readonly markBytes: number
+  /** By which it is told how much of a pack is used. */
+  readonly blockBytes: number
+  /** A pack of which less than half is used is carried over where so much is won. */
+  readonly winsBytes: number
+}
+
+const LIMITS: CollectLimits = {
+  markBytes: MARK_BYTES,
+  blockBytes: BLOCK_BYTES,
+  winsBytes: 64 * 1024,
 }
 
 export interface CollectStep {
-  readonly phase: 'marking' | 'waiting' | 'closing' | 'marking-again' | 'deleting' | 'done'
+  readonly phase:
+    | 'marking'
+    | 'waiting'
+    | 'closing'
+    | 'marking-again'
+    | 'repacking'
+    | 'deleting'
+    | 'done'
   readonly packs: number
   readonly packBytes: number
   /** Nodes walked so far. */
   readonly nodes: number
-  /** Packs in which nothing is used, and of those in use, how many less than half. */
+  /** Packs in which nothing is used, and those in use that are worth carrying over. */
   readonly unused: number
   readonly unusedBytes: number
   readonly underHalf: number
   readonly underHalfBytes: number
   readonly deleted: number
   readonly deletedBytes: number
+  /** Of the deleted, those of which something was carried over. */
+  readonly repacked: number
   /** Blobs of other kinds. */
   readonly leftovers: number
 }
@@ -86,13 +112,13 @@ type Count = { -readonly [K in keyof CollectStep]: CollectStep[K] }
 
 /** What would go, and nothing done about it. */
 export async function* plan(options: CollectOptions): AsyncGenerator<CollectStep> {
-  const { store, blob, keeping, markBytes } = options
-  const listing = await PackListing.read(blob)
+  const { store, blob, keeping, limits = LIMITS } = options
+  const listing = await PackListing.read(blob, limits.blockBytes)
   const count = counted(listing)
   yield { ...count }
-  const marker = new Marker(store, listing, markBytes)
+  const marker = new Marker(store, listing, limits.markBytes)
   await marker.mark(keeping.roots())
-  weigh(count, listing, marker)
+  weigh(count, listing, marker, limits)
   for await (const _ of keeping.leftovers()) count.leftovers++
   count.phase = 'done'
   yield { ...count }
@@ -107,19 +133,20 @@ export async function* collect(
   options: CollectOptions,
   { waitMs, signal }: { readonly waitMs: number; readonly signal: AbortSignal },
 ): AsyncGenerator<CollectStep> {
-  const { store, blob, clock, keeping, markBytes } = options
+  const { store, blob, clock, keeping, limits = LIMITS } = options
   const rounds = new Rounds(options)
   const round = await rounds.begin()
   const stand = await keeping.stand()
-  const listing = await PackListing.read(blob)
+  const listing = await PackListing.read(blob, limits.blockBytes)
   const count = counted(listing)
   yield { ...count }
-  const marker = new Marker(store, listing, markBytes)
+  const marker = new Marker(store, listing, limits.markBytes)
   await marker.mark(keeping.roots())
-  weigh(count, listing, marker)
+  weigh(count, listing, marker, limits)
   signal.throwIfAborted()
 
-  const candidates = await rounds.condemn(round, listing)
+  const isWorth = (n: number): boolean => isWorthRepacking(listing, n, limits.winsBytes)
+  const candidates = await rounds.condemn(round, listing, (n) => !listing.isUsed(n) || isWorth(n))
   count.phase = 'waiting'
   yield { ...count }
   await clock.sleep(waitMs, signal)
@@ -132,16 +159,27 @@ export async function* collect(
   yield { ...count }
   await marker.mark(keeping.since(stand, closed))
   await marker.mark(keeping.roots())
-  weigh(count, listing, marker)
+  weigh(count, listing, marker, limits)
   signal.throwIfAborted()
 
   const isUsed = (pack: string): boolean => listing.isUsed(listing.numberOf(pack))
-  const dead = candidates.filter((pack) => !isUsed(pack))
-  const alive = candidates.filter(isUsed)
+  const worth = candidates.filter((pack) => isWorth(listing.numberOf(pack)))
+  count.phase = 'repacking'
+  yield { ...count }
+  const repacked = await repack(
+    { store, blob, listing, round, winsBytes: limits.winsBytes },
+    worth,
+    signal,
+  )
+  count.repacked = repacked.length
+  const dead = [...candidates.filter((pack) => !isUsed(pack)), ...repacked]
+  const going = new Set(dead)
+  const alive = candidates.filter((pack) => !going.has(pack))
   await rounds.sentence(round, dead)
   count.phase = 'deleting'
   yield { ...count }
   await rounds.execute(round, alive)
+  await store.forwards.keep((pack) => going.has(pack) || listing.isNamed(pack), round)
   count.deleted = dead.length
   count.deletedBytes = dead.reduce(
     (sum, pack) => sum + listing.sizeBytes(listing.numberOf(pack)),
@@ -168,11 +206,17 @@ function counted(listing: PackListing): Count {
     underHalfBytes: 0,
     deleted: 0,
     deletedBytes: 0,
+    repacked: 0,
     leftovers: 0,
   }
 }
 
-function weigh(count: Count, listing: PackListing, marker: Marker): void {
+function weigh(
+  count: Count,
+  listing: PackListing,
+  marker: Marker,
+  { winsBytes }: CollectLimits,
+): void {
   Object.assign(count, { nodes: marker.nodes, unused: 0, unusedBytes: 0 })
   Object.assign(count, { underHalf: 0, underHalfBytes: 0 })
   for (let n = 0; n < listing.count; n++) {
@@ -180,7 +224,7 @@ function weigh(count: Count, listing: PackListing, marker: Marker): void {
     if (!listing.isUsed(n)) {
       count.unused++
       count.unusedBytes += sizeBytes
-    } else if (listing.usedBytes(n) * 2 < sizeBytes) {
+    } else if (isWorthRepacking(listing, n, winsBytes)) {
       count.underHalf++
       count.underHalfBytes += sizeBytes
     }
@@ -211,15 +255,19 @@ class Rounds {
     }
   }
 
-  /** Condemns what is unused. All that is condemned by then, of whatever round, and was listed. */
-  async condemn(round: number, listing: PackListing): Promise<string[]> {
+  /** Condemns what may go. All that is condemned by then, of whatever round, and was listed. */
+  async condemn(
+    round: number,
+    listing: PackListing,
+    mayGo: (n: number) => boolean,
+  ): Promise<string[]> {
     const { tables } = this.#o
     const known = new Set<string>()
     for await (const { pack } of tables.scan(CONDEMNED, STORE)) known.add(pack)
     const rows: { pack: string; size_bytes: number }[] = []
     for (let n = 0; n < listing.count && known.size + rows.length < MOST_CONDEMNED; n++) {
       const pack = listing.name(n)
-      if (listing.isUsed(n) || known.has(pack)) continue
+      if (!mayGo(n) || known.has(pack)) continue
       rows.push({ pack, size_bytes: listing.sizeBytes(n) })
     }
     for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {

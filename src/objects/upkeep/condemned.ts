@@ -6,6 +6,7 @@
 
 import { Lru } from '../lru.ts'
 import type { Place } from '../packs/pack.ts'
+import { FORWARDS } from '../packs/forwards.ts'
 import { defineTable } from '../../tables/schema.ts'
 import type { Tables } from '../../tables/tables.ts'
 
@@ -27,7 +28,7 @@ export const COLLECTIONS = defineTable({
   columns: { store: 'text', round: 'int', phase: 'text', write_id: 'text' },
 })
 
-export const OBJECTS_TABLES = [CONDEMNED, COLLECTIONS] as const
+export const OBJECTS_TABLES = [CONDEMNED, COLLECTIONS, FORWARDS] as const
 
 /** One store of packs has one list. */
 export const STORE = { store: 'packs' } as const

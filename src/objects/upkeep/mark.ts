@@ -15,6 +15,7 @@ import { itemOfRef } from '../trees/entries.ts'
 import { CHUNK } from '../trees/item.ts'
 import type { Item } from '../trees/item.ts'
 import { PlaceSet } from '../packs/place-set.ts'
+import type { Place } from '../packs/pack.ts'
 import type { PackStore } from '../store.ts'
 
 /** Something that must not be collected, with all it names. */
@@ -38,6 +39,8 @@ const FILES_READ = 0x8000_0000
 export interface Places {
   /** A number for a pack, the same each time. */
   numberOf(pack: string): number
+  /** Whether it is there; if not, what was in it may lie elsewhere. */
+  has(pack: string): boolean
   use(pack: number, offset: number, length: number): void
 }
 
@@ -66,15 +69,14 @@ export class Marker {
   /** @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE */
   async mark(roots: AsyncIterable<Root>): Promise<void> {
     for await (const root of roots) {
-      this.#begin(root)
+      await this.#begin(root)
       await this.#walk()
     }
   }
 
-  #begin({ ref, chunk, names }: Root): void {
-    if (ref === this.#store.emptyRef) return
-    if (chunk) this.#use(itemOfRef(ref, CHUNK))
-    else this.#visit(itemOfRef(ref), names)
+  #begin({ ref, chunk, names }: Root): Promise<void> | undefined {
+    if (ref === this.#store.emptyRef) return undefined
+    return chunk ? this.#use(itemOfRef(ref, CHUNK)) : this.#visit(itemOfRef(ref), names)
   }
 
   async #walk(): Promise<void> {
@@ -86,29 +88,46 @@ export class Marker {
 
   async #step({ item, names }: Step): Promise<void> {
     const { nodes, chunks, files } = await childrenOf(this.#store, item)
-    for (const node of nodes) this.#visit(node, node.isDir ? names : undefined)
-    for (const chunk of chunks) this.#use(chunk)
+    for (const node of nodes) {
+      const moved = this.#visit(node, node.isDir ? names : undefined)
+      if (moved) await moved
+    }
+    for (const chunk of chunks) {
+      const moved = this.#use(chunk)
+      if (moved) await moved
+    }
     if (!names) return
     for (const file of files) {
       const content = concat(await Array.fromAsync(readContent(this.#store, file)))
-      for (const ref of names(content)) this.#begin({ ref })
+      for (const ref of names(content)) await this.#begin({ ref })
     }
   }
 
-  #visit(item: Item, names: Root['names']): void {
-    const { pack, offset } = this.#use(item)
-    if (pack < 0) return
+  #visit(item: Item, names: Root['names']): Promise<void> | undefined {
+    const { place } = item
+    // The empty tree lies nowhere.
+    if (!place || place.pack === '-') return undefined
+    const pack = this.#places.numberOf(place.pack)
+    const read = (place.offset | FILES_READ) >>> 0
     const isNew = names
-      ? this.#seen.add(pack, (offset | FILES_READ) >>> 0)
-      : !this.#seen.has(pack, (offset | FILES_READ) >>> 0) && this.#seen.add(pack, offset)
+      ? this.#seen.add(pack, read)
+      : !this.#seen.has(pack, read) && this.#seen.add(pack, place.offset)
     if (isNew) this.#steps.push({ item, names })
+    return this.#use(item)
   }
 
-  #use({ place }: Item): { pack: number; offset: number } {
-    // The empty tree lies nowhere.
-    if (!place || place.pack === '-') return { pack: -1, offset: 0 }
-    const pack = this.#places.numberOf(place.pack)
-    this.#places.use(pack, place.offset, place.length)
-    return { pack, offset: place.offset }
+  /** A promise only where it has to be asked for. */
+  #use({ place }: Item): Promise<void> | undefined {
+    if (!place || place.pack === '-') return undefined
+    this.#places.use(this.#places.numberOf(place.pack), place.offset, place.length)
+    return this.#places.has(place.pack) ? undefined : this.#useMoved(place)
+  }
+
+  /** Written since the packs were listed, or carried over. */
+  async #useMoved(place: Place): Promise<void> {
+    for await (const { pack, offset, length } of this.#store.forwards.from(place)) {
+      this.#places.use(this.#places.numberOf(pack), offset, length)
+      if (this.#places.has(pack)) return
+    }
   }
 }

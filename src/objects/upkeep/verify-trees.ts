@@ -17,6 +17,7 @@ import type { Root } from './mark.ts'
 import { packKey, readFrames } from '../packs/pack-footer.ts'
 import type { PackFrames } from '../packs/pack-footer.ts'
 import type { PackListing } from '../packs/pack-listing.ts'
+import type { Place } from '../packs/pack.ts'
 import { PlaceSet } from '../packs/place-set.ts'
 import type { PackStore } from '../store.ts'
 import { checkPack, reason } from './verify-pack.ts'
@@ -175,12 +176,22 @@ export class TreeChecking {
    * the file open that is gone.
    */
   #use({ place }: Item): boolean | Promise<boolean> {
-    const { listing, report } = this.#guests
+    const { listing } = this.#guests
     const { pack, offset, length } = must(place, 'a place')
     const n = listing.numberOf(pack)
     listing.use(n, offset, length)
     if (n < listing.count || this.#newer.has(pack)) return true
-    return !report.isSuspect(pack) && this.#isNewer(pack)
+    return this.#isElsewhere(must(place, 'a place'))
+  }
+
+  /** Written since the packs were listed, or carried over from a pack that is gone. */
+  async #isElsewhere(place: Place): Promise<boolean> {
+    const { listing, report, store } = this.#guests
+    for await (const { pack, offset, length } of store.forwards.from(place)) {
+      listing.use(listing.numberOf(pack), offset, length)
+      if (listing.has(pack) || this.#newer.has(pack)) return true
+    }
+    return !report.isSuspect(place.pack) && this.#isNewer(place.pack)
   }
 
   async #isNewer(pack: string): Promise<boolean> {
