@@ -44,7 +44,7 @@ test(
     expect(faults).toBeGreaterThan(10 * SEEDS)
     expect(rounds).toBeGreaterThan(5 * SEEDS)
     expect(deleted).toBeGreaterThan(5 * SEEDS)
-    expect(repacked).toBeGreaterThan(SEEDS / 4)
+    expect(repacked).toBeGreaterThan(SEEDS / 10)
   },
 )
 
