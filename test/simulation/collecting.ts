@@ -447,7 +447,7 @@ async function markAll(durable: Durable, oracle: Oracle) {
   const marker = new Marker(objects.store, listing)
   try {
     await marker.mark(surely(keeping.roots()))
-    for (const pack of [...missing]) if (await objects.store.forwards.of(pack)) missing.delete(pack)
+    for (const pack of missing) if (await objects.store.forwards.of(pack)) missing.delete(pack)
   } catch (error) {
     return { listing, marked: (error as Error).message }
   }

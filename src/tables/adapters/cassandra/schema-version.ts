@@ -14,7 +14,7 @@ export interface KnownSchema {
  * writes the change to schemas/cassandra. Raise `minCompatible` when programs of earlier versions
  * would do harm.
  */
-export const SCHEMA: KnownSchema = { version: 4, minCompatible: 1 }
+export const SCHEMA: KnownSchema = { version: 5, minCompatible: 1 }
 
 /** One row, `schema`: also the guard by which one process at a time changes the schema. */
 export const SCHEMA_VERSION = defineTable({
