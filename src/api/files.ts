@@ -63,12 +63,36 @@ export const getChecksum = defineRoute({
   answer: { json: ChecksumView },
 })
 
+/** Some of the files below a directory, in path order: whoever broke off goes on in the middle. */
+const After = Type.Optional(
+  Type.String({ maxLength: 4096, description: 'Files after this one, a path inside the repo' }),
+)
+const To = Type.Optional(
+  Type.String({ maxLength: 4096, description: 'Up to this one and with it' }),
+)
+
+export const SumView = Type.Object({
+  path: Type.String({ description: 'Without a leading slash' }),
+  bytes: Type.Number(),
+  digest: Type.String({ description: 'As in a listing' }),
+  sha256: Type.String({ description: 'Of its content, in hex' }),
+})
+
+export const getChecksums = defineRoute({
+  method: 'GET',
+  path: '/projects/:project/repos/:repo/commits/:ref/checksums',
+  permission: 'repo:read',
+  summary: 'SHA-256 of every file below a directory, in path order',
+  query: Type.Object({ path: Type.Optional(Path), after: After, to: To }),
+  answer: { lines: SumView },
+})
+
 export const getFiles = defineRoute({
   method: 'GET',
   path: '/projects/:project/repos/:repo/commits/:ref/files',
   permission: 'repo:read',
   summary: 'Everything below a directory, as a tar archive',
-  query: Type.Object({ path: Type.Optional(Path) }),
+  query: Type.Object({ path: Type.Optional(Path), after: After, to: To }),
   answer: 'tar',
 })
 
@@ -85,10 +109,18 @@ export const listFiles = defineRoute({
   method: 'GET',
   path: '/projects/:project/repos/:repo/commits/:ref/ls',
   permission: 'repo:read',
-  summary: 'Children of a directory, in byte order of their names',
+  summary: 'Children of a directory, in byte order of their names, or all files below it',
   query: Type.Object({
     path: Type.Optional(Path),
-    after: Type.Optional(Type.String({ description: 'Strictly after this name' })),
+    recursive: Type.Optional(
+      Type.Boolean({ description: 'All files below, in path order: no directories' }),
+    ),
+    after: Type.Optional(
+      Type.String({
+        maxLength: 4096,
+        description: 'Strictly after this name; with `recursive` after this path inside the repo',
+      }),
+    ),
     limit: Type.Optional(Type.Integer({ minimum: 1 })),
   }),
   answer: { lines: FileView },
@@ -117,6 +149,43 @@ export const diffFiles = defineRoute({
     limit: Type.Optional(Type.Integer({ minimum: 1 })),
   }),
   answer: { lines: DiffLine },
+})
+
+const Counted = Type.Object({ files: Type.Integer(), bytes: Type.Number() })
+export const DiffSum = Type.Object({
+  path: Type.String({ description: 'A directory, without a leading slash' }),
+  added: Counted,
+  changed: Type.Object({
+    files: Type.Integer(),
+    oldBytes: Type.Number(),
+    newBytes: Type.Number(),
+  }),
+  deleted: Counted,
+})
+export type DiffSum = Static<typeof DiffSum>
+
+export const sumDiff = defineRoute({
+  method: 'GET',
+  path: '/projects/:project/repos/:repo/commits/:ref/diff/stat',
+  permission: 'repo:read',
+  summary:
+    'What differs from an older commit, summed up by directory: each after those below it, the whole last',
+  query: Type.Object({
+    from: Type.Optional(Type.String({ description: 'Default: the nearest ancestor that is kept' })),
+    path: Type.Optional(Path),
+    depth: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description:
+          'Levels of directories below the path, default 1. One that is new or gone is not taken apart',
+      }),
+    ),
+    after: Type.Optional(
+      Type.String({ maxLength: 4096, description: 'What comes after this directory' }),
+    ),
+    limit: Type.Optional(Type.Integer({ minimum: 1 })),
+  }),
+  answer: { lines: DiffSum },
 })
 
 export const putFile = defineRoute({

@@ -20,6 +20,7 @@ import {
   deleteFile,
   diffFiles,
   getChecksum,
+  getChecksums,
   getFile,
   getFiles,
   globFiles,
@@ -27,6 +28,7 @@ import {
   putFile,
   putFiles,
   statFile,
+  sumDiff,
 } from './files.ts'
 import { getJob, listJobs, stopJob, waitJob } from './jobs.ts'
 import { getLogs } from './logs.ts'
@@ -42,6 +44,7 @@ import {
 import { getPool, getPoolDemand, listPools } from './pools.ts'
 import { createProject, getProject, listProjects } from './projects.ts'
 import { collectGarbage } from './gc.ts'
+import { getPurge, listPurges, purgeFiles } from './purges.ts'
 import { rebuildProject } from './rebuild.ts'
 import { createRepo, deleteRepo, getRepo, keepRepo, listRepos } from './repos.ts'
 import { getGraph, liveGraph } from './rivers.ts'
@@ -52,6 +55,7 @@ import {
   finishUpload,
   getUpload,
   listParts,
+  listAllUploads,
   listUploads,
   openUpload,
   putBatch,
@@ -72,6 +76,9 @@ export const ROUTES = [
   getProject,
   rebuildProject,
   collectGarbage,
+  purgeFiles,
+  listPurges,
+  getPurge,
   listRepos,
   createRepo,
   getRepo,
@@ -92,15 +99,18 @@ export const ROUTES = [
   waitCommit,
   getFile,
   getChecksum,
+  getChecksums,
   getFiles,
   statFile,
   listFiles,
   globFiles,
   diffFiles,
+  sumDiff,
   putFile,
   putFiles,
   deleteFile,
   openUpload,
+  listAllUploads,
   listUploads,
   getUpload,
   listParts,

@@ -75,8 +75,7 @@ class Gathered {
 
 /** What stands before a file's content. */
 export function tarHead(path: string, sizeBytes: number): Uint8Array {
-  if (path.length <= 100 && sizeBytes <= MAX_OCTAL_SIZE && isAscii(path))
-    return header(path, sizeBytes, '0')
+  if (isPlain(path, sizeBytes)) return header(path, sizeBytes, FILE)
   const records = [pax('path', path)]
   if (sizeBytes > MAX_OCTAL_SIZE) records.push(pax('size', String(sizeBytes)))
   const plain = path.replaceAll(/[^\x20-\x7e]/g, '_').slice(0, 100)
@@ -84,6 +83,28 @@ export function tarHead(path: string, sizeBytes: number): Uint8Array {
   const body = utf8(records.join(''))
   const padding = new Uint8Array(tarPadding(body.length))
   return concat([header('pax', body.length, 'x'), body, padding, own])
+}
+
+/** Writes `tarHead` at this place. @returns how long it is */
+export function writeTarHead(
+  bytes: Uint8Array,
+  at: number,
+  path: string,
+  sizeBytes: number,
+): number {
+  if (isPlain(path, sizeBytes)) {
+    bytes.set(BLANK, at)
+    fillHeader(bytes, at, path, sizeBytes, FILE)
+    return BLOCK
+  }
+  const head = tarHead(path, sizeBytes)
+  bytes.set(head, at)
+  return head.length
+}
+
+/** Whether one block says it all. */
+function isPlain(path: string, sizeBytes: number): boolean {
+  return path.length <= 100 && sizeBytes <= MAX_OCTAL_SIZE && isAscii(path)
 }
 
 function isAscii(text: string): boolean {
@@ -108,6 +129,7 @@ function pax(key: string, value: string): string {
 const SIZE_AT = 124
 const CHECKSUM_AT = 148
 const TYPE_AT = 156
+const FILE = '0'
 
 /** A header without name, size, type and checksum. */
 const BLANK = ((): Uint8Array => {
@@ -125,20 +147,31 @@ const BLANK = ((): Uint8Array => {
 /** @param name ASCII, at most 100 characters */
 function header(name: string, sizeBytes: number, type: string): Uint8Array {
   const block = BLANK.slice()
-  let sum = BLANK_SUM + type.charCodeAt(0)
-  for (let i = 0; i < name.length; i++) sum += block[i] = name.charCodeAt(i)
-  sum += setOctal(block, SIZE_AT, 11, sizeBytes)
-  block[TYPE_AT] = type.charCodeAt(0)
-  setOctal(block, CHECKSUM_AT, 6, sum)
-  block[CHECKSUM_AT + 7] = 32
+  fillHeader(block, 0, name, sizeBytes, type)
   return block
 }
 
+/** Of a blank one. */
+function fillHeader(
+  bytes: Uint8Array,
+  at: number,
+  name: string,
+  sizeBytes: number,
+  type: string,
+): void {
+  let sum = BLANK_SUM + type.charCodeAt(0)
+  for (let i = 0; i < name.length; i++) sum += bytes[at + i] = name.charCodeAt(i)
+  sum += setOctal(bytes, at + SIZE_AT, 11, sizeBytes)
+  bytes[at + TYPE_AT] = type.charCodeAt(0)
+  setOctal(bytes, at + CHECKSUM_AT, 6, sum)
+  bytes[at + CHECKSUM_AT + 7] = 32
+}
+
 /** @returns the sum of the bytes */
-function setOctal(block: Uint8Array, at: number, digits: number, value: number): number {
+function setOctal(bytes: Uint8Array, at: number, digits: number, value: number): number {
   let sum = 0
   for (let i = at + digits - 1, left = value; i >= at; i--, left = Math.floor(left / 8))
-    sum += block[i] = 48 + (left % 8)
+    sum += bytes[i] = 48 + (left % 8)
   return sum
 }
 
@@ -163,7 +196,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
     for (;;) {
       const block = input.ready(BLOCK) ?? (await input.exactly(BLOCK))
       if (!block) throw refuse('it ends without its end mark; it may have been cut short')
-      if (block.every((byte) => byte === 0)) {
+      if (block[0] === 0 && block.every((byte) => byte === 0)) {
         await input.drain()
         return
       }
@@ -225,28 +258,29 @@ function parseHeader(block: Uint8Array): { path: () => string; sizeBytes: number
   }
 }
 
-/** Octal text, or GNU's base-256 when the first bit is set. */
 const SPACE = 32
 
+/** Octal text, or GNU's base-256 when the first bit is set. */
 function octal(block: Uint8Array, from: number, length: number): number {
-  const field = block.subarray(from, from + length)
-  if (((field[0] as number) & 0x80) !== 0) {
-    const value = field
-      .slice(1)
-      .reduce((sum, byte) => sum * 256 + byte, (field[0] as number) & 0x7f)
-    if (!Number.isSafeInteger(value)) throw refuse('a size is too large')
-    return value
-  }
+  const end = from + length
+  if (((block[from] as number) & 0x80) !== 0) return base256(block, from, end)
+  let at = from
+  while (at < end && block[at] === SPACE) at++
   let value = 0
-  let at = field.findIndex((byte) => byte !== SPACE)
-  for (; at >= 0 && at < length; at++) {
-    const digit = (field[at] as number) - 48
+  for (; at < end; at++) {
+    const digit = (block[at] as number) - 48
     if (digit < 0 || digit > 7) break
     value = value * 8 + digit
   }
-  const rest = at < 0 ? undefined : field[at]
-  if (rest !== undefined && rest !== 0 && rest !== SPACE)
+  if (at < end && block[at] !== 0 && block[at] !== SPACE)
     throw refuse('a number in a header is not octal')
+  return value
+}
+
+function base256(block: Uint8Array, from: number, end: number): number {
+  let value = (block[from] as number) & 0x7f
+  for (let at = from + 1; at < end; at++) value = value * 256 + (block[at] as number)
+  if (!Number.isSafeInteger(value)) throw refuse('a size is too large')
   return value
 }
 
@@ -292,7 +326,9 @@ function refuse(why: string): VarveError {
 class Input {
   /** Bytes handed out so far. */
   at = 0
-  #rest: Uint8Array = new Uint8Array(0)
+  /** What has come, of which the bytes before `#from` are handed out. */
+  #come: Uint8Array = new Uint8Array(0)
+  #from = 0
   readonly #source: AsyncIterator<Uint8Array>
 
   constructor(source: AsyncIterable<Uint8Array>) {
@@ -301,24 +337,26 @@ class Input {
 
   /** At most `limit` bytes, at least one; undefined at the end. */
   async #some(limit: number): Promise<Uint8Array | undefined> {
-    while (this.#rest.length === 0) {
+    while (this.#from === this.#come.length) {
       const { done, value } = await this.#source.next()
       if (done) return undefined
-      this.#rest = value
+      // A view of a Buffer is a Buffer, which is made several times as slowly.
+      this.#come = new Uint8Array(value.buffer, value.byteOffset, value.length)
+      this.#from = 0
     }
-    const some = this.#rest.subarray(0, limit)
-    this.#rest = this.#rest.subarray(some.length)
-    this.at += some.length
-    return some
+    return this.#handOut(Math.min(limit, this.#come.length - this.#from))
+  }
+
+  #handOut(size: number): Uint8Array {
+    const bytes = this.#come.subarray(this.#from, this.#from + size)
+    this.#from += size
+    this.at += size
+    return bytes
   }
 
   /** So many bytes if they are at hand. */
   ready(size: number): Uint8Array | undefined {
-    if (this.#rest.length < size) return undefined
-    const bytes = this.#rest.subarray(0, size)
-    this.#rest = this.#rest.subarray(size)
-    this.at += size
-    return bytes
+    return this.#come.length - this.#from < size ? undefined : this.#handOut(size)
   }
 
   /** Undefined at the end. */
@@ -356,7 +394,11 @@ class Input {
 
   /** Whether what is at hand reaches so far; then it is passed over. */
   skipped(end: number): boolean {
-    return this.at <= end && this.ready(end - this.at) !== undefined
+    const size = end - this.at
+    if (size < 0 || this.#come.length - this.#from < size) return false
+    this.#from += size
+    this.at = end
+    return true
   }
 
   async skipTo(end: number): Promise<void> {

@@ -70,6 +70,18 @@ export const listUploads = defineRoute({
   answer: { lines: UploadView },
 })
 
+export const listAllUploads = defineRoute({
+  method: 'GET',
+  path: '/projects/:project/uploads',
+  permission: 'repo:read',
+  summary: 'Uploads of a project that are not finished',
+  query: Type.Object({
+    repo: Type.Optional(Type.String({ description: 'Those to this repo' })),
+    branch: Type.Optional(Type.String({ description: 'And to this branch of it' })),
+  }),
+  answer: { lines: UploadView },
+})
+
 export const getUpload = defineRoute({
   method: 'GET',
   path: `${UPLOADS}/:upload`,

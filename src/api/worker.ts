@@ -22,6 +22,8 @@ export interface InputFile {
   /** From the root of the repo. */
   readonly path: string
   readonly sizeBytes: number
+  /** Equal exactly when content is. Servers of 0.1 do not say it. */
+  readonly digest?: string
 }
 
 export interface WorkerLine {
@@ -59,6 +61,8 @@ export interface WorkerApi {
    * as it comes may be given to user code once the stream has ended. @throws VarveError CORRUPT
    */
   read(claim: Claim, input: string, path: string): AsyncIterable<Uint8Array>
+  /** A file that will not be read this time: it is there already. */
+  pass?(claim: Claim, input: string, path: string): void
   output(claim: Claim): OutputWriter
   /** Keeps lines with the job; on return they may still be in memory, after `done` they are stored. */
   lines(claim: Claim, lines: readonly WorkerLine[]): Promise<void>

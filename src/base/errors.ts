@@ -63,7 +63,11 @@ export const ERRORS = {
   NOT_FOUND_DATUM: notFound('datum', 'varve datum list PIPELINE@JOB shows what exists'),
   NOT_FOUND_SPOUT: notFound('spout', 'varve spout list shows what exists'),
   NOT_FOUND_EGRESS: notFound('egress', 'varve egress list shows what exists'),
-  NOT_FOUND_UPLOAD: notFound('upload', 'send the file anew: it was given up, or left for too long'),
+  NOT_FOUND_PURGE: notFound('purge', 'varve purge list shows what there was'),
+  NOT_FOUND_UPLOAD: notFound(
+    'upload',
+    'varve upload list shows what is under way; what was given up is to be sent anew',
+  ),
   NOT_FOUND_ROUTE: notFound('address', 'GET /api/v1/openapi.json lists every route'),
   ALREADY_EXISTS: conflict('choose another name, or update what exists'),
   INVALID_SPEC: invalid('mend the spec where the message points, then send it again'),

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
 import { SEGMENT_BYTES } from '../api/uploads.ts'
-import { TAR_END, tarHead, tarPadding } from '../api/tar.ts'
+import { TAR_END, tarHead, tarPadding, writeTarHead } from '../api/tar.ts'
 import { VarveError } from '../base/errors.ts'
 import { look, stateOf, unreadable } from './folder.ts'
 import type { LocalFile } from './folder.ts'
@@ -119,11 +119,10 @@ class Piece {
 
   /** In one go: of a file that grows, as much as there was when it was looked at. */
   addFile({ path, file, sizeBytes }: LocalFile): void {
-    const head = tarHead(path, sizeBytes)
     const at = this.#used
-    this.add(head)
+    this.#used += writeTarHead(this.#bytes, at, path, sizeBytes)
     const read = readInto(this.#bytes, this.#used, file, sizeBytes)
-    if (read < sizeBytes) this.#bytes.set(tarHead(path, read), at)
+    if (read < sizeBytes) writeTarHead(this.#bytes, at, path, read)
     this.#used += read
     this.pad(read)
   }

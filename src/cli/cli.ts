@@ -18,9 +18,11 @@ import { addPipeline } from './commands/pipeline.ts'
 import { addPool } from './commands/pool.ts'
 import { addProject } from './commands/project.ts'
 import { addGc } from './commands/gc.ts'
+import { addPurge } from './commands/purge.ts'
 import { addRebuild } from './commands/rebuild.ts'
 import { addRepo } from './commands/repo.ts'
 import { addSpout } from './commands/spout.ts'
+import { addUpload } from './commands/upload.ts'
 import { addVerify } from './commands/verify.ts'
 import { addWorkerToken } from './commands/worker-token.ts'
 import { EXIT, reportFailure } from './failure.ts'
@@ -66,6 +68,7 @@ export function buildCli(options: CliOptions): Command {
     addBranch,
     addCommit,
     addFile,
+    addUpload,
     addDu,
     addPipeline,
     addPool,
@@ -79,6 +82,7 @@ export function buildCli(options: CliOptions): Command {
     addEvents,
     addRebuild,
     addGc,
+    addPurge,
     addVerify,
     addWorkerToken,
     addMeta,

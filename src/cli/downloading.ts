@@ -7,17 +7,15 @@
 // is compared with that of the same bytes on the server. The file gets its name when it is on disk.
 
 import { createHash } from 'node:crypto'
-import { createReadStream, readdirSync } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { createReadStream, mkdirSync, readdirSync } from 'node:fs'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { systemClock } from '../base/clock.ts'
-import { isVarveError, VarveError } from '../base/errors.ts'
+import { VarveError } from '../base/errors.ts'
 import type { Client } from '../client/client.ts'
+import { checkNoFolder, unwritable } from './local-files.ts'
+import { Patience } from './patience.ts'
 import type { Progress } from './progress.ts'
 
-/** So long a server may be away before the command gives up. */
-const PATIENCE_MS = 60_000
-const WAIT_MS = 500
 /** Of the digest, in the name of a part. */
 const TAG_DIGITS = 16
 const SUFFIX = '.varve-part'
@@ -35,6 +33,8 @@ export interface DownloadingOptions {
   readonly digest: string
   readonly sizeBytes: number
   readonly to: string
+  /** Names beside it that may be parts of other versions; undefined: its folder is looked through. */
+  readonly beside?: readonly string[] | undefined
   readonly progress: Progress
   readonly note: (text: string) => void
   readonly signal: AbortSignal
@@ -42,21 +42,23 @@ export interface DownloadingOptions {
 
 /** @throws VarveError; what has come stays for the next time */
 export async function getFile(options: DownloadingOptions): Promise<void> {
-  const { to, sizeBytes, progress, note } = options
-  await mkdir(dirname(to), { recursive: true })
+  const { to, path, sizeBytes, progress, note } = options
+  checkNoFolder(to)
   const part = await partFor(options)
   let have = await sizeOf(part)
   if (have > 0 && !(await isGood(part, have, options))) {
-    note('what an earlier run left here is damaged: it starts anew')
+    note(`what an earlier run left of "${path}" is damaged: it starts anew`)
     await rm(part)
     have = 0
   } else if (have > 0) {
-    note('goes on where an earlier run broke off')
+    note(`"${path}" goes on where an earlier run broke off`)
     progress.skip(have)
   }
-  const file = await open(part, 'a')
+  const file = await open(part, 'a').catch((error: unknown) => {
+    throw unwritable(part, error)
+  })
   try {
-    let triedMs = systemClock.monotonicMs()
+    const patience = new Patience(options.signal)
     while (have < sizeBytes) {
       const before = have
       try {
@@ -64,10 +66,8 @@ export async function getFile(options: DownloadingOptions): Promise<void> {
         if (have < sizeBytes) throw new VarveError('UNAVAILABLE', 'cannot read on: it ended early')
       } catch (error) {
         have = (await file.stat()).size
-        if (have > before) triedMs = systemClock.monotonicMs()
-        const patient = systemClock.monotonicMs() - triedMs < PATIENCE_MS
-        if (!isVarveError(error, 'UNAVAILABLE') || !patient || options.signal.aborted) throw error
-        await systemClock.sleep(WAIT_MS, options.signal)
+        if (have > before) patience.renew()
+        await patience.wait(error)
       }
     }
     if (have > sizeBytes)
@@ -76,22 +76,34 @@ export async function getFile(options: DownloadingOptions): Promise<void> {
   } finally {
     await file.close()
   }
-  await rename(part, to)
+  await rename(part, to).catch((error: unknown) => {
+    throw unwritable(to, error)
+  })
 }
 
 /** Where the part of this version is, or goes; parts of others are taken away. */
-async function partFor({ to, digest, note }: DownloadingOptions): Promise<string> {
+async function partFor({ to, path, digest, beside, note }: DownloadingOptions): Promise<string> {
   const folder = dirname(to)
   const stem = `${basename(to).slice(0, MAX_STEM)}.`
   const name = `${stem}${digest.slice(0, TAG_DIGITS)}${SUFFIX}`
   const isPart = new RegExp(`^[0-9a-f]{${TAG_DIGITS}}${RegExp.escape(SUFFIX)}$`)
-  for (const other of readdirSync(folder)) {
+  for (const other of beside ?? namesIn(folder)) {
     if (!other.startsWith(stem) || !isPart.test(other.slice(stem.length)) || other === name)
       continue
-    note('the file is not what it was when it was begun: it starts anew')
+    note(`"${path}" is not what it was when it was begun: it starts anew`)
     await rm(join(folder, other))
   }
   return join(folder, name)
+}
+
+/** The folder is made where there is none. */
+function namesIn(folder: string): readonly string[] {
+  try {
+    mkdirSync(folder, { recursive: true })
+    return readdirSync(folder)
+  } catch (error) {
+    throw unwritable(folder, error)
+  }
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -117,7 +129,7 @@ async function isGood(part: string, have: number, options: DownloadingOptions): 
 async function receive(
   file: Awaited<ReturnType<typeof open>>,
   have: number,
-  { client, params, path, digest, progress, signal }: DownloadingOptions,
+  { client, params, path, digest, to, progress, signal }: DownloadingOptions,
 ): Promise<number> {
   const range = { offset: have }
   const sent = await client.download(FILE, {
@@ -138,7 +150,9 @@ async function receive(
     have = 0
   }
   for await (const chunk of sent.content) {
-    await file.writeFile(chunk)
+    await file.writeFile(chunk).catch((error: unknown) => {
+      throw unwritable(to, error)
+    })
     have += chunk.length
     progress.add(chunk.length)
   }

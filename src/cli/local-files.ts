@@ -1,8 +1,19 @@
 // Files written where a person said: each beside its place first, so that what breaks off leaves what
 // was there, and never outside the folder that was named.
 
-import { randomBytes } from 'node:crypto'
-import { createWriteStream, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  createReadStream,
+  createWriteStream,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import type { Stats } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -14,54 +25,134 @@ import { parseFilePath } from '../model/path.ts'
 
 export async function saveFile(content: AsyncIterable<Uint8Array>, to: string): Promise<void> {
   const part = `${to}.varve-part`
-  await mkdir(dirname(to), { recursive: true })
+  checkNoFolder(to)
   try {
+    await mkdir(dirname(to), { recursive: true })
     await pipeline(Readable.from(content, { objectMode: false }), createWriteStream(part))
     await rename(part, to)
   } catch (error) {
     await rm(part, { force: true })
-    throw error
+    throw unwritable(to, error)
   }
 }
 
+/** Known before anything is sent, and not at the end. @throws VarveError INVALID_OPTION */
+export function checkNoFolder(to: string): void {
+  if (lookAt(to)?.isDirectory())
+    throw new VarveError('INVALID_OPTION', `cannot write "${to}": ${WHY['EISDIR']}`)
+}
+
+function lookAt(place: string): Stats | undefined {
+  try {
+    return lstatSync(place, { throwIfNoEntry: false })
+  } catch (error) {
+    throw unwritable(place, error)
+  }
+}
+
+/** What the disk said, in our words; what was no trouble of the disk stays as it is. */
+export function unwritable(to: string, error: unknown): unknown {
+  if (error instanceof VarveError || (error as { syscall?: string }).syscall === undefined)
+    return error
+  const { code = '', message } = error as Error & { code?: string }
+  const why = WHY[code] ?? message
+  return new VarveError('INVALID_OPTION', `cannot write "${to}": ${why}`, { cause: error })
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  EACCES: 'you may not write there',
+  EEXIST: 'a file is where a folder should be',
+  EISDIR: 'there is a folder of this name',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'a file is where a folder should be',
+  EROFS: 'the disk is read-only',
+}
+
+export interface Saving {
+  /** Others are passed over. */
+  readonly wants?: (path: Path) => boolean
+  /** Told of each that has its name. */
+  readonly saved?: (path: Path, sizeBytes: number) => void
+}
+
 /**
- * Every file of an archive, each whole or not at all; what was there under its name is replaced.
- * @param saved told of each
+ * The files of an archive, each whole or not at all; what was there under its name is replaced.
  * @throws VarveError INVALID_PATH, INVALID_OPTION: what came before stays
  */
 export async function saveTar(
   archive: AsyncIterable<Uint8Array>,
-  folder: string,
-  saved: () => void = () => undefined,
-): Promise<number> {
-  const below = new Below(folder)
-  let files = 0
-  for await (const { path, content } of readTar(archive)) {
-    await below.save(parseFilePath(path), content)
-    files++
-    saved()
+  folder: Folder,
+  { wants = () => true, saved = () => undefined }: Saving = {},
+): Promise<void> {
+  for await (const { path: name, sizeBytes, content } of readTar(archive)) {
+    const path = parseFilePath(name)
+    if (!wants(path)) continue
+    await folder.save(path, content)
+    saved(path, sizeBytes)
   }
-  return files
 }
 
-/** Writes below a folder, and nowhere else. */
-class Below {
-  readonly #folder: string
-  /** Known to be real folders. */
-  readonly #folders = new Set<string>([''])
-  // Drawn, so that no file of the archive has it.
-  readonly #part = `.varve-part-${randomBytes(8).toString('hex')}`
+const PART = '.varve-part'
+/** Of an archive's file on its way, and of a big one's (downloading.ts). */
+const LEFT_OVER = new RegExp(`^${RegExp.escape(PART)}-[0-9a-f]{16}$`)
+const LEFT_OVER_OF = new RegExp(`\\.[0-9a-f]{16}${RegExp.escape(PART)}$`)
+/** A file up to this size is read at once. */
+const WHOLE_BYTES = 1 << 20
 
-  constructor(folder: string) {
-    this.#folder = folder
-    mkdirSync(folder, { recursive: true })
+/** Reads and writes below a folder, and nowhere else. */
+export class Folder {
+  readonly place: string
+  /** Known to be real folders; of each the names of parts that earlier runs left. */
+  readonly #folders = new Map<string, readonly string[]>()
+  // Drawn, so that no file of the archive has it.
+  readonly #part = `${PART}-${randomBytes(8).toString('hex')}`
+
+  /** @throws VarveError INVALID_OPTION when it cannot be made */
+  constructor(place: string) {
+    this.place = place
+    try {
+      mkdirSync(place, { recursive: true })
+      this.#folders.set('', leftIn(place))
+    } catch (error) {
+      throw unwritable(place, error)
+    }
+  }
+
+  /** Where it is on this disk; the folder that it lies in is made. @throws VarveError INVALID_OPTION */
+  placeOf(path: Path): string {
+    this.#enter(parentOf(path))
+    return join(this.place, path)
+  }
+
+  /** Names of parts that an earlier run left beside it. */
+  besideOf(path: Path): readonly string[] {
+    return this.#enter(parentOf(path))
+  }
+
+  /** Of a file that is there; of anything else, a link too, undefined. */
+  sizeOf(path: Path): number | undefined {
+    const found = lookAt(this.placeOf(path))
+    return found?.isFile() ? found.size : undefined
+  }
+
+  /** In hex; undefined: it cannot be read. */
+  async sha256Of(path: Path, sizeBytes: number): Promise<string | undefined> {
+    const hash = createHash('sha256')
+    const place = this.placeOf(path)
+    try {
+      if (sizeBytes <= WHOLE_BYTES) hash.update(readFileSync(place))
+      else
+        for await (const chunk of createReadStream(place, { highWaterMark: WHOLE_BYTES }))
+          hash.update(chunk as Uint8Array)
+    } catch {
+      return undefined
+    }
+    return hash.digest('hex')
   }
 
   async save(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
-    const inside = path.slice(0, Math.max(0, path.lastIndexOf('/')))
-    this.#enter(inside)
-    const part = join(this.#folder, inside, this.#part)
-    const to = join(this.#folder, path)
+    const to = this.placeOf(path)
+    const part = join(dirname(to), this.#part)
     try {
       // Small files come in one piece; a thread for each would cost more than the writing.
       if (content instanceof Uint8Array) writeFileSync(part, content, { flag: 'wx' })
@@ -73,24 +164,40 @@ class Below {
       renameSync(part, to)
     } catch (error) {
       rmSync(part, { force: true })
-      if (error instanceof VarveError) throw error
-      const why = (error as Error).message
-      throw new VarveError('INVALID_OPTION', `cannot write "${to}": ${why}`, { cause: error })
+      throw unwritable(to, error)
     }
   }
 
   /** Makes the folder. A link in the way is not followed: it may lead out. */
-  #enter(inside: string): void {
-    if (this.#folders.has(inside)) return
-    this.#enter(inside.slice(0, Math.max(0, inside.lastIndexOf('/'))))
-    const folder = join(this.#folder, inside)
-    const found = lstatSync(folder, { throwIfNoEntry: false })
-    if (!found) mkdirSync(folder)
-    else if (!found.isDirectory())
+  #enter(inside: string): readonly string[] {
+    const known = this.#folders.get(inside)
+    if (known) return known
+    this.#enter(parentOf(inside))
+    const place = join(this.place, inside)
+    const found = lookAt(place)
+    if (found && !found.isDirectory())
       throw new VarveError(
         'INVALID_OPTION',
-        `cannot write below "${folder}": it is ${found.isSymbolicLink() ? 'a symbolic link' : 'a file'}`,
+        `cannot write below "${place}": it is ${found.isSymbolicLink() ? 'a symbolic link' : 'a file'}`,
       )
-    this.#folders.add(inside)
+    try {
+      if (!found) mkdirSync(place)
+      const left = found ? leftIn(place) : []
+      this.#folders.set(inside, left)
+      return left
+    } catch (error) {
+      throw unwritable(place, error)
+    }
   }
+}
+
+/** What a run that was killed was just writing is nobody's; parts of big files are gone on with. */
+function leftIn(folder: string): readonly string[] {
+  const names = readdirSync(folder)
+  for (const name of names) if (LEFT_OVER.test(name)) rmSync(join(folder, name))
+  return names.filter((name) => LEFT_OVER_OF.test(name))
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }

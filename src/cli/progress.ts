@@ -54,6 +54,25 @@ export class Progress {
     }
   }
 
+  /** As `count`, of what is sent again as a whole when it has to be. */
+  counted(open: () => AsyncIterable<Uint8Array>): () => AsyncIterable<Uint8Array> {
+    let before = 0
+    return () => {
+      this.takeBack(before)
+      before = 0
+      const each = async function* (count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+        for await (const chunk of open()) {
+          count(chunk.length)
+          yield chunk
+        }
+      }
+      return each((bytes) => {
+        before += bytes
+        this.add(bytes)
+      })
+    }
+  }
+
   /** What an earlier run has done. */
   skip(bytes: number, files = 0): void {
     this.#skippedBytes += bytes
@@ -84,14 +103,26 @@ export class Progress {
     const rate = Math.max(0, this.#doneBytes - this.#skippedBytes) / seconds
     const speed = `${bytesText(Math.round(rate))}/s`
     const files = this.#files()
-    if (this.#totalBytes === undefined)
-      return [this.#what, ...files, bytesText(this.#doneBytes), speed].join('  ')
-    const part = this.#totalBytes === 0 ? 1 : Math.min(1, this.#doneBytes / this.#totalBytes)
+    const done = bytesText(this.#doneBytes)
+    if (this.#totalBytes === undefined && this.#totalFiles === undefined)
+      return [this.#what, ...files, done, speed].join('  ')
+    const part = this.#part()
     const full = Math.round(part * BAR_WIDTH)
     const bar = '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full)
-    const left = rate > 0 ? durationText(((this.#totalBytes - this.#doneBytes) / rate) * 1000) : '?'
-    const bytes = `${bytesText(this.#doneBytes)} of ${bytesText(this.#totalBytes)}`
+    const rest = part > 0 ? (this.#doneBytes / part) * (1 - part) : this.#totalBytes
+    const left = rate > 0 && rest !== undefined ? durationText((rest / rate) * 1000) : '?'
+    const bytes =
+      this.#totalBytes === undefined ? done : `${done} of ${bytesText(this.#totalBytes)}`
     return [this.#what, bar, ...files, bytes, speed, `${left} left`].join('  ')
+  }
+
+  /** Of the bytes; where nobody knows how many there are, of the files. */
+  #part(): number {
+    const [done, total] =
+      this.#totalBytes === undefined
+        ? [this.#doneFiles, this.#totalFiles ?? 0]
+        : [this.#doneBytes, this.#totalBytes]
+    return total === 0 ? 1 : Math.min(1, done / total)
   }
 
   #files(): string[] {

@@ -12,15 +12,12 @@ import type { Client } from '../client/client.ts'
 import { archiveOf, checkUnchanged, contentOf } from './batches.ts'
 import type { LocalPart } from './batches.ts'
 import type { LocalFile } from './folder.ts'
+import { patiently } from './patience.ts'
 import type { Progress } from './progress.ts'
 import { many } from './words.ts'
 
 /** Parts on their way at once: one is made safe while the next is sent. A server holds some of each. */
 const AT_ONCE = 2
-/** So long a server may be away, again and again, before the command gives up. */
-const PATIENCE_MS = 60_000
-const FIRST_WAIT_MS = 250
-const LONGEST_WAIT_MS = 5_000
 /** Parts planned between two looks at what else is to be done. */
 const BREATHE_EVERY = 16
 
@@ -155,7 +152,7 @@ export class Uploading {
     return await this.#patiently(async () => {
       const source = new Source(local, progress)
       try {
-        const content = source.content()
+        const content = (): AsyncIterable<Uint8Array> => source.content()
         return local.kind === 'batch'
           ? await client.upload(`PUT ${UPLOADS}/:upload/batches/:part`, {
               params,
@@ -174,26 +171,14 @@ export class Uploading {
               signal,
             })
       } catch (error) {
-        progress.takeBack(source.sentBytes, source.sentFiles)
-        // A stream that fails breaks the connection: what it failed of says more.
-        throw source.failure ?? error
+        source.takeBack()
+        throw error
       }
     })
   }
 
-  /** Again while the server is away. */
-  async #patiently<T>(work: () => Promise<T>): Promise<T> {
-    const { signal } = this.#options
-    const startMs = systemClock.monotonicMs()
-    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-      try {
-        return await work()
-      } catch (error) {
-        const patient = systemClock.monotonicMs() - startMs < PATIENCE_MS
-        if (!isVarveError(error, 'UNAVAILABLE') || !patient || signal.aborted) throw error
-        await systemClock.sleep(waitMs, signal)
-      }
-    }
+  #patiently<T>(work: () => Promise<T>): Promise<T> {
+    return patiently(this.#options.signal, work)
   }
 }
 
@@ -202,11 +187,10 @@ interface Begun {
   readonly there: ReadonlyMap<number, PartView>
 }
 
-/** The bytes of one part, counted. */
+/** The bytes of one part, counted; read as often as it is asked. */
 class Source {
   sentBytes = 0
   sentFiles = 0
-  failure: unknown
   readonly #local: LocalPart
   readonly #progress: Progress
 
@@ -215,35 +199,39 @@ class Source {
     this.#progress = progress
   }
 
+  /** All of it, from its beginning: what went out before goes out once more. */
   async *content(): AsyncGenerator<Uint8Array> {
     const local = this.#local
-    try {
-      if (local.kind === 'segment') {
-        for await (const chunk of contentOf(local.file, local.offset, local.sizeBytes)) {
-          this.#count(chunk.length, 0)
-          yield chunk
-        }
-        if (local.offset === 0) this.#count(0, 1)
-        return
-      }
-      // Of an archive the files count, not its headers: evenly, as it goes out.
-      const { files, sizeBytes } = local
-      const whole = sizeBytes + files.length * 1024
-      let out = 0
-      for await (const chunk of archiveOf(files)) {
-        out = Math.min(whole, out + chunk.length)
-        const part = out / whole
-        this.#count(
-          Math.floor(part * sizeBytes) - this.sentBytes,
-          Math.floor(part * files.length) - this.sentFiles,
-        )
+    this.takeBack()
+    if (local.kind === 'segment') {
+      for await (const chunk of contentOf(local.file, local.offset, local.sizeBytes)) {
+        this.#count(chunk.length, 0)
         yield chunk
       }
-      this.#count(sizeBytes - this.sentBytes, files.length - this.sentFiles)
-    } catch (error) {
-      this.failure = error
-      throw error
+      if (local.offset === 0) this.#count(0, 1)
+      return
     }
+    // Of an archive the files count, not its headers: evenly, as it goes out.
+    const { files, sizeBytes } = local
+    const whole = sizeBytes + files.length * 1024
+    let out = 0
+    for await (const chunk of archiveOf(files)) {
+      out = Math.min(whole, out + chunk.length)
+      const part = out / whole
+      this.#count(
+        Math.floor(part * sizeBytes) - this.sentBytes,
+        Math.floor(part * files.length) - this.sentFiles,
+      )
+      yield chunk
+    }
+    this.#count(sizeBytes - this.sentBytes, files.length - this.sentFiles)
+  }
+
+  /** What was counted did not arrive. */
+  takeBack(): void {
+    this.#progress.takeBack(this.sentBytes, this.sentFiles)
+    this.sentBytes = 0
+    this.sentFiles = 0
   }
 
   #count(bytes: number, files: number): void {

@@ -53,7 +53,13 @@ export type CallArgs<K extends keyof Routes> = CallOptions &
   BodyArg<Routes[K]>
 type Rest<A> = Record<never, never> extends A ? [args?: A] : [args: A]
 
-export type Content = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
+/** A function opens the same bytes anew whenever it is called: what it gives can be sent again. */
+export type Content =
+  | Blob
+  | Uint8Array
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | (() => AsyncIterable<Uint8Array>)
 
 export interface Download {
   /** Undefined when the server does not know beforehand (archives). */
@@ -79,8 +85,8 @@ interface AnyArgs extends CallOptions {
   readonly body?: unknown
 }
 
-/** How often a call is repeated, under one key, while the server answers "not decided yet". */
-const MAX_PENDING = 10
+/** How often a request is sent, under one key, while the server answers that it should be. */
+const MAX_TRIES = 10
 const newKey = idSource(systemClock, systemRandom)
 
 export class Client {
@@ -100,15 +106,22 @@ export class Client {
     ...[args]: Rest<CallArgs<K>>
   ): Promise<AnswerOf<Routes[K]>> {
     const given: AnyArgs = { idempotencyKey: newKey(), ...(args as AnyArgs | undefined) }
-    for (let attempt = 1; ; attempt++) {
+    const answer = await this.#insist(given, () => this.#send(key, given, sentBody(given.body)))
+    return answer as AnswerOf<Routes[K]>
+  }
+
+  /** Sends it again, under its key, where the server asks for that and the content is there again. */
+  async #insist(
+    { signal }: CallOptions,
+    send: () => Promise<Response>,
+    mayRepeat = true,
+  ): Promise<unknown> {
+    for (let attempt = 1; ; attempt++)
       try {
-        const response = await this.#send(key, given, sentBody(given.body))
-        return (await answerOf(response)) as AnswerOf<Routes[K]>
+        return await answerOf(await send())
       } catch (error) {
-        const pending = isVarveError(error, 'UNAVAILABLE') && error.details?.['pending'] === true
-        if (!pending || attempt >= MAX_PENDING || given.signal?.aborted) throw error
+        if (!mayRepeat || !wantsAgain(error) || attempt >= MAX_TRIES || signal?.aborted) throw error
       }
-    }
   }
 
   /** Every item of a paged list, page by page. */
@@ -189,17 +202,28 @@ export class Client {
     }
   }
 
-  /** Sends a stream without holding it; memory stays bounded by the transport's buffers. */
+  /**
+   * Sends a stream without holding it; memory stays bounded by the transport's buffers. Content that can
+   * be read again (a blob, bytes, a function) is sent again where a collection of the store came between.
+   * @throws VarveError SESSION_CLOSED when it did and the content is gone: give it once more
+   */
   async upload<K extends UploadKey>(
     key: K,
     args: CallArgs<K> & { readonly content: Content },
   ): Promise<AnswerOf<Routes[K]>> {
     const given: AnyArgs = { idempotencyKey: newKey(), ...(args as AnyArgs) }
-    const response = await this.#send(key, given, {
-      type: 'application/octet-stream',
-      body: streamOf(args.content),
-    })
-    return (await answerOf(response)) as AnswerOf<Routes[K]>
+    const { content } = args
+    const send = async (): Promise<Response> => {
+      const source = new Source(content)
+      try {
+        const { body } = source
+        return await this.#send(key, given, { type: 'application/octet-stream', body })
+      } catch (error) {
+        // A source that fails breaks the connection: what it failed of says more.
+        throw source.failure ?? error
+      }
+    }
+    return (await this.#insist(given, send, isRepeatable(content))) as AnswerOf<Routes[K]>
   }
 
   /** The address of a route's answer, for links and `img`; carries no token. */
@@ -247,20 +271,50 @@ function sentBody(body: unknown): SentBody | undefined {
   return { type: 'application/json', body: JSON.stringify(body) }
 }
 
-function streamOf(content: Content): SentBody['body'] {
-  if (content instanceof Uint8Array || content instanceof ReadableStream) return content
-  if (content instanceof Blob) return content
-  const iterator = content[Symbol.asyncIterator]()
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { done, value } = await iterator.next()
-      if (done) controller.close()
-      else controller.enqueue(value)
-    },
-    async cancel() {
-      await iterator.return?.()
-    },
-  })
+/** Not decided yet, or what it was built on was collected meanwhile. */
+function wantsAgain(error: unknown): boolean {
+  if (isVarveError(error, 'SESSION_CLOSED')) return true
+  return isVarveError(error, 'UNAVAILABLE') && error.details?.['pending'] === true
+}
+
+function isRepeatable(content: Content): boolean {
+  return content instanceof Uint8Array || content instanceof Blob || isFunction(content)
+}
+
+function isFunction(content: Content): content is () => AsyncIterable<Uint8Array> {
+  return typeof content === 'function'
+}
+
+/** The bytes of one request, and why there are no more of them. */
+class Source {
+  readonly body: SentBody['body']
+  failure: unknown
+
+  constructor(content: Content) {
+    const isBody =
+      content instanceof Uint8Array || content instanceof ReadableStream || content instanceof Blob
+    this.body = isBody ? content : this.#stream(isFunction(content) ? content() : content)
+  }
+
+  #stream(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+    const iterator = source[Symbol.asyncIterator]()
+    const failed = (error: unknown): void => void (this.failure = error)
+    return new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        try {
+          const { done, value } = await iterator.next()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        } catch (error) {
+          failed(error)
+          throw error
+        }
+      },
+      async cancel() {
+        await iterator.return?.()
+      },
+    })
+  }
 }
 
 async function answerOf(response: Response): Promise<unknown> {

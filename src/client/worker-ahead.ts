@@ -41,6 +41,13 @@ export class Ahead {
     return bytes
   }
 
+  /** It is not wanted after all. */
+  pass(input: string, path: string): void {
+    const key = keyOf(input, path)
+    this.#ahead.delete(key)
+    this.#here.delete(key)
+  }
+
   async #fetch(key: string, first: Wanted): Promise<void> {
     this.#ahead.delete(key)
     const files = [first]

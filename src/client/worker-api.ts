@@ -149,6 +149,10 @@ export class HttpWorkerApi implements WorkerApi {
       }
   }
 
+  pass(claim: Claim, input: string, path: string): void {
+    this.#of(claim).ahead.pass(input, path)
+  }
+
   output(claim: Claim): OutputWriter {
     const held = this.#of(claim)
     const writer = new HttpOutput(this.#link, held.ours, (result) => (held.result = result))

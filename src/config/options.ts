@@ -322,6 +322,15 @@ export const OPTIONS = {
     for: ['serve'],
     min: 0,
   },
+  inputCacheBytes: {
+    type: 'bytes',
+    default: 2 ** 30,
+    doc: 'What a worker in a pod keeps of input files on its disk, for datums and jobs to come; 0: nothing',
+    env: 'VARVE_INPUT_CACHE_BYTES',
+    flag: '--input-cache-bytes',
+    for: ['work'],
+    min: 0,
+  },
   maxUploadBytes: {
     type: 'bytes',
     default: 2 ** 40,

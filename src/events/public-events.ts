@@ -127,6 +127,8 @@ function tell(fact: Fact): Told | undefined {
       return { name: fact.f, key: fact.repo.name, data: repoData(fact.repo) }
     case 'project.created':
     case 'sessions.closed':
+    case 'purge.begun':
+    case 'purge.ended':
     case 'repo.changed':
     case 'branch.changed':
     case 'commit.changed':

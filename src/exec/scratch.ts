@@ -14,8 +14,20 @@ export interface ScratchEntry {
 export interface ScratchFolder {
   /** What a Runner gets as `pfs`. */
   readonly path: string
-  /** Creates or replaces a file and the folders above it. */
-  write(path: string, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<void>
+  /**
+   * Creates or replaces a file and the folders above it. `digest` names the content; what is written
+   * under one may be kept for `layKept`.
+   */
+  write(
+    path: string,
+    content: AsyncIterable<Uint8Array> | Uint8Array,
+    digest?: string,
+  ): Promise<void>
+  /**
+   * Creates or replaces a file with content kept of an earlier `write`; false: it has to be written.
+   * Only where code cannot change what was laid out for it.
+   */
+  layKept?(path: string, digest: string): Promise<boolean>
   /** Makes a folder, empty whatever was there. */
   empty(path: string): Promise<void>
   /** A file or everything below a folder; absent is no error. */

@@ -1,6 +1,7 @@
 // Proposals a lane holds, from arrival to answer, and the order among them. Invariant: a proposal is
-// prepared only while it is the first of every key it names, and stays first until it is decided; so
-// a slow one holds its own keys and no others.
+// decided only while it is the first of every key it names, and stays first until it is decided; so
+// a slow one holds its own keys and no others. Those that wait in one queue only may be prepared with
+// the first of it.
 
 import { assert } from '../base/assert.ts'
 import type { Sent } from './wire.ts'
@@ -17,6 +18,8 @@ export class Item<Op, Prepared> {
   behind = 0
   /** Raised whenever a preparation under way no longer counts. */
   attempt = 0
+  /** A preparation that counts is under way. */
+  isPreparing = false
   /** Decisions that asked for another preparation. */
   again = 0
   /** Its own facts could not be folded: it is decided INTERNAL. */
@@ -69,6 +72,17 @@ export class KeyOrder<I extends { readonly keys: readonly string[]; behind: numb
       else if (--next.behind === 0) free.push(next)
     }
     return free
+  }
+
+  /** It, and those next behind it that wait for nothing else, `most` in all. */
+  *run(item: I, most: number): Generator<I> {
+    yield item
+    const [key, ...others] = item.keys
+    const queue = key === undefined || others.length > 0 ? undefined : this.#queues.get(key)
+    for (const next of queue?.slice(1, most) ?? []) {
+      if (next.keys.length > 1) return
+      yield next
+    }
   }
 
   clear(): void {

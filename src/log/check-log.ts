@@ -2,7 +2,8 @@
 // rows are made again into tables of their own; the store's are only read.
 //
 // Checked: entries dense, each block follows by its hash from the one before, big entries are what was
-// hashed (I2); one decision for an id (I1); rows of the view in use are those made again (I4).
+// hashed (I2); one decision for an id (I1); rows of the view in use are those made again (I4). What must
+// hold of the facts themselves the caller looks at, entry by entry.
 
 import { equalBytes } from '../base/bytes.ts'
 import type { Check } from '../base/check.ts'
@@ -14,6 +15,7 @@ import { addPlace, readRows, same } from './compare-views.ts'
 import type { Place, ViewComparing } from './compare-views.ts'
 import { Journal } from './journal.ts'
 import type { Head } from './journal.ts'
+import type { Entry } from './machine.ts'
 import { readMark } from './marks.ts'
 import { fillView, projection, TOGETHER } from './projection.ts'
 import { FIRST_GENERATION, REQUESTS, requestSlot } from './tables.ts'
@@ -21,6 +23,11 @@ import { FIRST_GENERATION, REQUESTS, requestSlot } from './tables.ts'
 export interface LogChecking<Fact> extends ViewComparing<Fact> {
   /** Empty, of the same shapes; filled here. */
   readonly made: Tables
+  /** Given every entry in order, and asked at the end; not if the log is not whole. */
+  readonly history: {
+    entry(entry: Entry<Fact>): void
+    checks(): Iterable<Check>
+  }
 }
 
 const EXAMPLES = 3
@@ -30,12 +37,12 @@ export async function* checkLog<Fact>(
   checking: LogChecking<Fact>,
   signal: AbortSignal,
 ): AsyncGenerator<Check> {
-  const { guests, project } = checking
+  const { guests, history, project } = checking
   const journal = new Journal<Fact>(guests, project, FIRST_GENERATION)
   const what = `log of project "${project}"`
   let head: Head
   try {
-    head = await wholeLog(journal, signal)
+    head = await wholeLog(journal, (entry) => history.entry(entry), signal)
   } catch (error) {
     if (!isVarveError(error, 'CORRUPT')) throw error
     const remedy =
@@ -44,6 +51,7 @@ export async function* checkLog<Fact>(
   }
   if (head.seq === 0) return yield { what, state: 'ok', found: 'empty' }
   yield { what, state: 'ok', found: `${head.seq} entries, dense; the chain of hashes holds` }
+  yield* history.checks()
   const mark = await readMark(guests.tables, project)
   if (mark.seq > head.seq)
     return yield rowsFailed(project, `they stand at entry ${mark.seq} of ${head.seq}`)
@@ -51,13 +59,17 @@ export async function* checkLog<Fact>(
 }
 
 /** @returns where it ends @throws VarveError CORRUPT */
-async function wholeLog(journal: Journal<unknown>, signal: AbortSignal): Promise<Head> {
+async function wholeLog<Fact>(
+  journal: Journal<Fact>,
+  take: (entry: Entry<Fact>) => void,
+  signal: AbortSignal,
+): Promise<Head> {
   const genesis = journal.genesis()
   const head = await journal.head(genesis)
   let chain = genesis.chain
   for await (const block of journal.blocksFrom(genesis, head.seq)) {
     signal.throwIfAborted()
-    await journal.entries(block)
+    for (const entry of await journal.entries(block)) take(entry)
     chain = block.chain
   }
   if (!equalBytes(chain, head.chain))

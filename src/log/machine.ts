@@ -76,9 +76,17 @@ export interface Machine<Op, Fact, State, Prepared> {
   /**
    * The effects before a decision: merges runs onto the tip, loads ended commits it names. Runs
    * beside the lane; may read `state` synchronously at its start only. Returns at once what needs no work.
+   *
+   * The proposals are those of one key that will be decided next, in this order: each may be prepared
+   * on what those before it are expected to make of the state, and decide says `again` where that came
+   * otherwise. One promise for each; undefined: what is before it cannot be foreseen, or is enough for
+   * once, so it is to be prepared when its turn has come. Never of the first.
    * @throws VarveError: retryable ones are tried again by the lane, others become the recorded "no"
    */
-  prepare(state: State, proposal: Proposal<Op>): Promise<Prepared>
+  prepare(
+    state: State,
+    proposals: readonly Proposal<Op>[],
+  ): readonly Promise<Prepared | undefined>[]
   /** Pure and synchronous: no clock, chance or I/O. The state is not changed. */
   decide(state: State, proposal: Proposal<Op>, prepared: Prepared, at: At): Verdict<Fact>
   /** The final rows of a dense run of entries, for one view; commit rows first, branch rows after. */

@@ -5,42 +5,32 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Check } from '../base/check.ts'
-import { systemClock as clock } from '../base/clock.ts'
-import { systemRandom as random } from '../base/random.ts'
-import { DiskBlobStore } from '../blob/adapters/disk.ts'
-import { MemoryBus } from '../bus/adapters/memory.ts'
 import { checkLog } from '../log/check-log.ts'
+import type { Entry } from '../log/machine.ts'
 import { SYSTEM_PROJECT } from '../model/name.ts'
 import type { Fact } from '../model/ops.ts'
 import type { Finding } from '../objects/upkeep/verify-report.ts'
 import type { NamedRoot } from '../objects/upkeep/verify.ts'
 import { SqliteTables } from '../tables/adapters/sqlite.ts'
 import { namedRoots } from '../versions/named-roots.ts'
+import { HistoryCheck } from '../versions/history-check.ts'
+import type { Fault } from '../versions/history-check.ts'
 import { projectEntries } from '../versions/project.ts'
-import { openHash, zstdCompute } from './compute.ts'
 import { openCore } from './core.ts'
 import type { Core, Ports } from './core.ts'
 import { openDataFolderToRead } from './data-folder.ts'
+import { openEmbeddedPorts } from './embedded-ports.ts'
 import { otherRootsOf } from './other-roots.ts'
 import { EMBEDDED_TABLES } from './tables.ts'
+
+const EXAMPLES = 3
 
 /** @throws VarveError INVALID_OPTION, DATA_IN_USE, UNAVAILABLE */
 export async function* checkFolder(data: string, signal: AbortSignal): AsyncGenerator<Check> {
   await using opened = new AsyncDisposableStack()
   const folder = await openDataFolderToRead(data)
   opened.defer(() => folder.release())
-  const tables = SqliteTables.openToRead(folder.tablesFile, EMBEDDED_TABLES)
-  opened.defer(() => tables.close())
-  const ports: Ports = {
-    tables,
-    blob: DiskBlobStore.openToRead(folder.blobsFolder),
-    bus: new MemoryBus({ clock }),
-    clock,
-    random,
-    hash: await openHash(),
-    compute: zstdCompute,
-    storeKey: folder.storeKey,
-  }
+  const ports = await openEmbeddedPorts(folder, opened, { toRead: true })
   const core = await openCore(ports)
   opened.defer(() => core.close())
   const scratch = await mkdtemp(join(tmpdir(), 'varve-fsck-'))
@@ -52,11 +42,55 @@ export async function* checkFolder(data: string, signal: AbortSignal): AsyncGene
   for await (const { name } of core.versions.projects()) projects.push(name)
   for (const project of projects)
     yield* checkLog<Fact>(
-      { guests: ports, machine: { project: projectEntries }, project, made },
+      {
+        guests: ports,
+        machine: { project: projectEntries },
+        project,
+        made,
+        history: new CheckedHistory(project),
+      },
       signal,
     )
   yield* checkObjects(ports, core, signal)
   yield await temporaryFiles(join(folder.blobsFolder, 'tmp'))
+}
+
+/** What is found of a project's heads and lineage (I3, I9). */
+class CheckedHistory {
+  readonly #project: string
+  readonly #check: HistoryCheck
+  readonly #faults = new Map<Fault['of'], { count: number; readonly first: string[] }>([
+    ['heads', { count: 0, first: [] }],
+    ['lineage', { count: 0, first: [] }],
+  ])
+
+  constructor(project: string) {
+    this.#project = project
+    this.#check = new HistoryCheck(project)
+  }
+
+  entry(entry: Entry<Fact>): void {
+    for (const { of, text } of this.#check.faultsOf(entry)) {
+      const seen = this.#faults.get(of)
+      if (!seen) continue
+      seen.count++
+      if (seen.first.length < EXAMPLES) seen.first.push(`entry ${text}`)
+    }
+  }
+
+  *checks(): Generator<Check> {
+    for (const [of, { count, first }] of this.#faults) {
+      const what = `${of} of project "${this.#project}"`
+      const good =
+        of === 'heads' ? 'each moves along its commits' : 'whole, one version of each input'
+      if (count === 0) yield { what, state: 'ok', found: good }
+      else {
+        const found = `${count} entries cannot be so: ${first.join('; ')}`
+        const remedy = 'report it with the log: no server should have written that'
+        yield { what, state: 'failed', found, remedy }
+      }
+    }
+  }
 }
 
 async function* checkObjects(

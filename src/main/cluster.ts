@@ -127,6 +127,7 @@ export async function openCluster(
   metrics.gauge('varve_leases_held', 'Leases this process keeps', () => ownership.held)
 
   if (has('log')) stage().run((until) => core.writeLog(until))
+  stage().run((until) => core.keepFresh(until))
   const ground = layGround(ports, core, { runner: codeElsewhere, workers: WORKERS_GUESSED })
   if (has('api', 'scheduler')) {
     const following = new AbortController()
@@ -258,6 +259,7 @@ async function openApi(
     eventsOf: eventViews,
     otherRoots: otherRootsOf(ports, versions),
     collectGarbage: core.collectGarbage,
+    purge: core.purge,
     clock,
     ids,
     token,

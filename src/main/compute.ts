@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import type { Check } from '../base/check.ts'
 import type { Compute, Hash } from '../objects/guests.ts'
+import { CuttingThreads } from './cutting.ts'
 
 /** {error} */
 const withoutAddon = channel('varve:hash:without-addon')
@@ -18,6 +19,7 @@ const MOST_AT_ONCE_BYTES = 1024 * 1024
 
 /** zstd level 1 on libuv's threads, each result in one piece: pieces cost more than the work. */
 export const zstdCompute: Compute = {
+  cutting: new CuttingThreads(),
   compress: (bytes) =>
     compress(bytes, {
       params: { [constants.ZSTD_c_compressionLevel]: 1 },
@@ -35,16 +37,26 @@ export const zstdCompute: Compute = {
   },
 }
 
-type LoadNative = () => Promise<{ readonly blake3: Hash }>
+interface NativeHash {
+  blake3UrlSafeBase64(bytes: Uint8Array): string
+}
+type LoadNative = () => Promise<NativeHash>
 const loadNative: LoadNative = () => import('@napi-rs/blake-hash')
+
+/** Up to so many bytes WebAssembly is done before the addon has been called. */
+const SHORT_BYTES = 256
 
 /** BLAKE3 by the native addon, or by WebAssembly where it does not load; both give the same bytes. */
 export async function openHash(load: LoadNative = loadNative): Promise<Hash> {
+  const wasm = await openWasmHash()
   try {
-    return (await load()).blake3
+    // As text: a buffer made by the addon costs more than a hash of 1 KB, and the collector as much again.
+    const { blake3UrlSafeBase64: native } = await load()
+    return (bytes) =>
+      bytes.length <= SHORT_BYTES ? wasm(bytes) : Buffer.from(native(bytes), 'base64url')
   } catch (error) {
     withoutAddon.publish({ error })
-    return openWasmHash()
+    return wasm
   }
 }
 

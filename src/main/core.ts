@@ -2,11 +2,13 @@
 // caller's business (embedded.ts, a simulation's world).
 
 import type { Clock } from '../base/clock.ts'
+import { isVarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Collecting } from './collection.ts'
 import { runCollection } from './collection.ts'
+import { runPurge } from './purging.ts'
 import { LogClient } from '../log/client.ts'
 import type { Mac } from '../log/guests.ts'
 import { LogWriter } from '../log/writer.ts'
@@ -18,12 +20,16 @@ import type { Compute, Hash } from '../objects/guests.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { CollectStep } from '../objects/upkeep/collect.ts'
+import type { PurgeStep, Purging } from '../versions/purge-scope.ts'
 import { versionsMachine } from '../versions/machine.ts'
 import { Reader } from '../versions/reader.ts'
 import { VersionsService } from '../versions/service.ts'
 import type { Versions } from '../versions/versions.ts'
 
-const COLLECTOR_CACHE_BYTES = 16 * 1024 * 1024
+/** So long a process may show from its caches what was purged. */
+const FRESH_MS = 60_000
+/** It looks at each node once: what is kept serves packs that are fetched in one piece. */
+export const COLLECTOR_CACHE_BYTES: number = 4 * 1024 * 1024
 
 export interface Ports {
   readonly tables: Tables
@@ -46,6 +52,10 @@ export interface Core {
   readonly ids: () => Id
   /** Deletes what nothing names, or says what that is. */
   collectGarbage(how: Collecting, signal: AbortSignal): AsyncIterable<CollectStep>
+  /** Takes files out of all commits of a repo, for ever. */
+  purge(how: Purging, signal: AbortSignal): AsyncIterable<PurgeStep>
+  /** Hears of what is condemned or purged, also where nobody writes, until the signal. */
+  keepFresh(signal: AbortSignal): Promise<void>
   /** Serves as a log writer until the signal. */
   writeLog(signal: AbortSignal): Promise<void>
   close(): Promise<void>
@@ -61,16 +71,35 @@ export async function openCore(ports: Ports): Promise<Core> {
   const writer = new LogWriter({ ...ports, machine })
   const versions = new VersionsService({ log, tables, objects, clock, random, hash })
   const ids = idSource(clock, random)
+  const upkeep = (): Parameters<typeof runCollection>[0] => {
+    // Of its own: a walk over everything takes no cache from readers.
+    const { store } = new ObjectEngine({ ...ports, cacheBytes: COLLECTOR_CACHE_BYTES })
+    return { ...ports, versions, ids, store }
+  }
   return {
     objects,
     versions,
     ids,
-    collectGarbage: (how, signal) => {
-      // Of its own: a walk over everything takes no cache from readers.
-      const { store } = new ObjectEngine({ ...ports, cacheBytes: COLLECTOR_CACHE_BYTES })
-      return runCollection({ ...ports, versions, ids, store }, how, signal)
-    },
+    collectGarbage: (how, signal) => runCollection(upkeep(), how, signal),
+    purge: (how, signal) => runPurge(upkeep(), how, signal),
+    keepFresh: (signal) => keepFresh(objects, clock, signal),
     writeLog: (signal) => writer.run(signal),
     close: () => log.close(),
+  }
+}
+
+async function keepFresh(
+  objects: Pick<Objects, 'loadCondemned'>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await objects.loadCondemned()
+    } catch (error) {
+      // The store is away: whoever needs it to be reached says so.
+      if (!isVarveError(error)) throw error
+    }
+    await clock.sleep(FRESH_MS, signal)
   }
 }

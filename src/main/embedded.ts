@@ -4,8 +4,6 @@ import { availableParallelism } from 'node:os'
 import { toHex } from '../base/bytes.ts'
 import { systemClock as clock } from '../base/clock.ts'
 import { systemRandom as random } from '../base/random.ts'
-import { DiskBlobStore } from '../blob/adapters/disk.ts'
-import { MemoryBus } from '../bus/adapters/memory.ts'
 import { TOPICS } from '../bus/bus.ts'
 import { EgressHost } from '../egress/host.ts'
 import { ProcessRunner } from '../exec/adapters/process/runner.ts'
@@ -16,21 +14,18 @@ import { registryRoutes } from '../server/registry.ts'
 import { createServer } from '../server/server.ts'
 import { workerRoutes, workerTokenIssuer } from '../server/worker-routes.ts'
 import { SpoutHost } from '../spouts/host.ts'
-import { SqliteTables } from '../tables/adapters/sqlite.ts'
 import { runRetention } from '../versions/retention.ts'
 import type { Versions } from '../versions/versions.ts'
-import { openHash, zstdCompute } from './compute.ts'
 import { CONNECTORS } from './connectors.ts'
-import type { Ports } from './core.ts'
 import { openCore } from './core.ts'
 import { consoleFolder } from './console-folder.ts'
 import { openDataFolder } from './data-folder.ts'
 import { eventViews, streamDocuments } from './documents.ts'
+import { openEmbeddedPorts } from './embedded-ports.ts'
 import { Keeper } from './keep.ts'
 import { otherRootsOf } from './other-roots.ts'
 import { makeWorkshop } from './pipelines.ts'
 import { resolveSecret } from './secret.ts'
-import { EMBEDDED_TABLES } from './tables.ts'
 import { tally } from './tally.ts'
 import { VERSION } from './version.ts'
 
@@ -76,19 +71,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   await using opened = new AsyncDisposableStack()
   const folder = await openDataFolder(options.data, options.fresh)
   opened.defer(() => folder.release())
-  const tables = await SqliteTables.open(folder.tablesFile, EMBEDDED_TABLES)
-  opened.defer(() => tables.close())
-  const ports: Ports = {
-    tables,
-    blob: await DiskBlobStore.open(folder.blobsFolder),
-    bus: new MemoryBus({ clock }),
-    clock,
-    random,
-    hash: await openHash(),
-    compute: zstdCompute,
-    storeKey: folder.storeKey,
-    cacheBytes: options.cacheBytes,
-  }
+  const ports = await openEmbeddedPorts(folder, opened, { cacheBytes: options.cacheBytes })
   // One keeper a stage: each is closed before what it stands on.
   const stage = (): Keeper => {
     const keeper = new Keeper()
@@ -101,6 +84,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const { versions, ids } = core
   const writing = stage()
   writing.run((signal) => core.writeLog(signal))
+  writing.run((signal) => core.keepFresh(signal))
   const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
   const runner = await ProcessRunner.open({ codeRoot: process.cwd(), path })
   opened.defer(() => runner.close())
@@ -136,6 +120,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     eventsOf: eventViews,
     otherRoots: otherRootsOf(ports, versions),
     collectGarbage: core.collectGarbage,
+    purge: core.purge,
     clock,
     ids,
     version: VERSION,

@@ -21,6 +21,7 @@ interface WorkFlags {
   readonly scratch?: string
   readonly inPod?: boolean
   readonly workers?: string
+  readonly inputCacheBytes?: string
   readonly logLevel?: string
 }
 
@@ -32,6 +33,8 @@ export interface WorkOptions {
   readonly pool: string
   /** Code runs in the container beside this one; then there is one worker, and no scratch folder. */
   readonly inPod?: boolean
+  /** What a worker in a pod keeps of inputs; default: nothing. */
+  readonly inputCacheBytes?: number
   /** Where scratch folders are made; default: the system's temporary folder. */
   readonly scratch: string | undefined
   /** Datums worked on at once. */
@@ -51,8 +54,9 @@ export function addWork(program: Command, interruption: Interruption): void {
   command.action(async function (this: Command) {
     const flags = this.optsWithGlobals<WorkFlags>()
     interruption.serves()
-    const { workers, logLevel, workerToken } = parseOptions('work', process.env, {
+    const { workers, inputCacheBytes, logLevel, workerToken } = parseOptions('work', process.env, {
       workers: flags.workers,
+      inputCacheBytes: flags.inputCacheBytes,
       logLevel: flags.logLevel,
     })
     const { startLogging } = await import('../observe/logging.ts')
@@ -65,6 +69,7 @@ export function addWork(program: Command, interruption: Interruption): void {
           tokenFile: flags.token ? undefined : process.env['VARVE_WORKER_TOKEN_FILE'],
           pool: flags.pool,
           inPod: flags.inPod === true,
+          inputCacheBytes,
           scratch: flags.scratch,
           workers: workers ?? (flags.inPod === true ? 1 : availableParallelism()),
         },
@@ -140,7 +145,9 @@ async function openPlace(
     })
     if (!runner) return undefined
     opened.defer(() => runner.close())
-    return { runner, scratch: new PodScratch(IN_AGENT) }
+    const budgetBytes = options.inputCacheBytes ?? 0
+    const keeping = { folder: IN_AGENT.cache, budgetBytes, clock }
+    return { runner, scratch: new PodScratch(IN_AGENT, keeping) }
   }
   const { ProcessRunner } = await import('../exec/adapters/process/runner.ts')
   const { DiskScratch } = await import('../exec/adapters/process/scratch.ts')

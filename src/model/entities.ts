@@ -211,6 +211,19 @@ export interface Egress extends BranchKey {
   readonly updatedAtMs: number
 }
 
+/** Files taken out of all commits of a repo, for ever. What they were called stands in the receipt alone. */
+export interface Purge {
+  readonly id: Id
+  readonly repo: string
+  /** A chunk: which nodes are read in whose stead (objects/upkeep/redactions.ts). */
+  readonly map: TreeRef
+  /** A chunk of JSON: what was asked for and found, and once it has ended what came of it. */
+  readonly receipt: TreeRef
+  /** Whether nothing of it is in the store any more. */
+  readonly ended: boolean
+  readonly atMs: number
+}
+
 export function branchKey(key: BranchKey): string {
   return `${key.repo}@${key.branch}`
 }

@@ -13,6 +13,7 @@ import type {
   Job,
   Pipeline,
   Project,
+  Purge,
   Repo,
   SourceRange,
   Spout,
@@ -131,6 +132,12 @@ export type Op =
     }
   /** Collection: what was written in sessions before this entry becomes no root any more. */
   | { readonly op: 'sessions.close' }
+  /** Nodes are read in the stead of others from here on; or nothing of what is purged is left. */
+  | {
+      readonly op: 'purge.put'
+      readonly purge: Omit<Purge, 'atMs'>
+      readonly session?: Session
+    }
   | { readonly op: 'spout.put'; readonly spout: SpoutPut }
   | {
       readonly op: 'spout.set'
@@ -205,6 +212,7 @@ export type Fact =
       readonly commit: Commit
     }
   | { readonly f: 'commit.dropped'; readonly commit: Commit }
+  | { readonly f: 'purge.begun' | 'purge.ended'; readonly purge: Purge }
   | {
       readonly f: 'pipeline.put' | 'pipeline.stopped' | 'pipeline.started' | 'pipeline.deleted'
       readonly pipeline: Pipeline

@@ -15,23 +15,26 @@ import type { TreeRef } from '../model/tree-ref.ts'
 import { makeTreeRef, sameTree } from '../model/tree-ref.ts'
 import { readContent } from './files/content.ts'
 import { diffItems } from './trees/diff.ts'
+import { diffSums } from './trees/diff-sums.ts'
 import type { Tables } from '../tables/tables.ts'
-import { dirEntryOf, entryOf, itemOfEntry, itemOfRef, refOf } from './trees/entries.ts'
+import { dirEntryOf, entryOf, itemOfEntry, itemOfRef } from './trees/entries.ts'
 import { parseGlob } from './glob/glob.ts'
 import type { Compute, Hash } from './guests.ts'
 import { Ids } from './ids.ts'
 import { locateContent } from './files/locate.ts'
 import { isHeld } from './packs/held.ts'
 import type { Root } from './upkeep/mark.ts'
-import { layersOf, Merger } from './changes/merge.ts'
+import { PackedMerging } from './changes/merging.ts'
 import { CHUNK } from './trees/item.ts'
 import type { Item } from './trees/item.ts'
 import type {
   Change,
+  DirectoryChange,
   DirEntry,
   FileEntry,
   LocatedChunk,
   MergeResult,
+  Merging,
   Objects,
   TreeEntry,
   TreeWriter,
@@ -154,9 +157,20 @@ export class ObjectEngine implements Objects {
 
   async *diff(a: TreeRef | null, b: TreeRef | null, path: Path = ROOT): AsyncIterable<Change> {
     if (sameTree(a, b)) return
+    const [old, now] = await Promise.all([find(this.#store, a, path), find(this.#store, b, path)])
+    yield* diffItems(this.#store, path, old, now)
+  }
+
+  async *diffSums(
+    a: TreeRef | null,
+    b: TreeRef | null,
+    path: Path,
+    depth: number,
+  ): AsyncIterable<DirectoryChange> {
+    if (sameTree(a, b)) return
     const old = await find(this.#store, a, path)
     const now = await find(this.#store, b, path)
-    yield* diffItems(this.#store, path, old, now)
+    yield* diffSums(this.#store, path, old, now, depth)
   }
 
   async *diffGlob(
@@ -167,8 +181,7 @@ export class ObjectEngine implements Objects {
     const glob = parseGlob(pattern)
     if (sameTree(a, b)) return
     const { ids } = this.#store
-    const old = await rootItem(this.#store, a)
-    const now = await rootItem(this.#store, b)
+    const [old, now] = await Promise.all([rootItem(this.#store, a), rootItem(this.#store, b)])
     for await (const pair of selectDiffering(this.#store, old, now, glob))
       yield {
         path: pair.path,
@@ -182,22 +195,14 @@ export class ObjectEngine implements Objects {
     runs: readonly TreeRef[],
     since: TreeRef | null,
   ): Promise<MergeResult> {
-    const store = this.#store
-    const sink = new Sink(store)
-    const seen = sameTree(base, since) ? undefined : (path: string) => find(store, since, path)
-    const merger = new Merger(store, sink, seen)
-    try {
-      const layers = await layersOf(store, runs)
-      const item = await merger.root(await rootItem(store, base), layers)
-      merger.check()
-      await sink.close()
-      const root = item ? refOf(item) : store.emptyRef
-      store.condemned.born.set(root, sink.load)
-      return { root, stats: { files: item?.files ?? 0, bytes: item?.sizeBytes ?? 0 } }
-    } catch (error) {
-      sink.abandon()
-      throw error
-    }
+    const merging = this.merging()
+    const merged = merging.merge(base, runs, since)
+    await merging.close()
+    return merged
+  }
+
+  merging(): Merging {
+    return new PackedMerging(this.#store)
   }
 
   async putBytes(bytes: Uint8Array, announce?: (ref: TreeRef) => Promise<void>): Promise<TreeRef> {

@@ -1,5 +1,5 @@
-// What the object engine is given instead of fetching it: a hash and a compressor. main/ brings the
-// real ones; the simulation brings a compressor that answers at once.
+// What the object engine is given instead of fetching it: a hash, a compressor, threads that cut. main/
+// brings the real ones; the simulation brings a compressor that answers at once, and cuts by itself.
 
 /** One-shot BLAKE3-256: 32 bytes, computed before it returns. */
 export type Hash = (bytes: Uint8Array) => Uint8Array
@@ -10,4 +10,34 @@ export interface Compute {
   compress(bytes: Uint8Array): Promise<Uint8Array>
   /** Exactly `sizeBytes` bytes, or a rejection: the input is not a zstd frame of that size. */
   decompress(bytes: Uint8Array, sizeBytes: number): Promise<Uint8Array>
+  /** Without it long contents are cut and hashed where they come in. */
+  readonly cutting?: Cutting
+}
+
+/** Other threads that cut long contents, and the memory that is shared with them. */
+export interface Cutting {
+  /** Two of a few; undefined: all are in use. Whoever takes them frees them. */
+  windows(): readonly [CutWindow, CutWindow] | undefined
+}
+
+export interface CutWindow {
+  /** More than two of the largest chunks. */
+  readonly bytes: Uint8Array
+  /**
+   * What `cutAndHash` says of [start, end), which must not change until it is known. @throws VarveError
+   * UNAVAILABLE
+   */
+  cut(stretch: {
+    readonly start: number
+    readonly end: number
+    readonly isLast: boolean
+  }): Promise<Cuts>
+  /** For others. */
+  free(): void
+}
+
+export interface Cuts {
+  readonly sizes: readonly number[]
+  /** BLAKE3 of each, 32 bytes, one after another. */
+  readonly hashes: Uint8Array
 }

@@ -71,6 +71,14 @@ export interface Change {
   readonly new: FileEntry | undefined
 }
 
+/** What differs below a directory, in all. */
+export interface DirectoryChange {
+  readonly path: Path
+  readonly added: { readonly files: number; readonly bytes: number }
+  readonly changed: { readonly files: number; readonly oldBytes: number; readonly newBytes: number }
+  readonly deleted: { readonly files: number; readonly bytes: number }
+}
+
 export interface MergeResult {
   readonly root: TreeRef
   readonly stats: TreeStats
@@ -113,7 +121,10 @@ export interface TreeWriter {
   copy(path: Path, entry: TreeEntry): Promise<void>
   /** A file or everything below a directory. */
   delete(path: Path): Promise<void>
-  /** Everything durable; the run. Empty run if nothing was written. */
+  /**
+   * Everything durable; the run. Empty run if nothing was written.
+   * @throws VarveError SESSION_CLOSED when what it was built on was collected meanwhile
+   */
   finish(): Promise<TreeRef>
   /**
    * `finish` and then `merge(base, [run], since)` in one pack and one put, for a commit in one shot;
@@ -123,6 +134,17 @@ export interface TreeWriter {
   finishOnto(base: TreeRef | null): Promise<{ run: TreeRef; root: TreeRef; stats: TreeStats }>
   /** Forgets it; what was uploaded is unreferenced. */
   abandon(): void
+}
+
+/** Merges that are stored together: one pack, one put. */
+export interface Merging {
+  /**
+   * As `Objects.merge`, after those asked for before. Until `close` has returned, what it gives may be
+   * a base here and must not be named anywhere else. One that fails harms no other.
+   */
+  merge(base: TreeRef | null, runs: readonly TreeRef[], since: TreeRef | null): Promise<MergeResult>
+  /** Everything durable; where nothing was merged, nothing is put. No merge may be asked for after it. */
+  close(): Promise<void>
 }
 
 export interface Objects {
@@ -167,6 +189,16 @@ export interface Objects {
   glob(root: TreeRef | null, pattern: string): AsyncIterable<TreeEntry>
   /** Files that differ, in path order; equal subtrees are not read. */
   diff(a: TreeRef | null, b: TreeRef | null, path?: Path): AsyncIterable<Change>
+  /**
+   * The same summed up by directory, each after those below it: `path` last, of others to `depth` levels
+   * below it. What stands on one side only is a row that is not taken apart, nor read.
+   */
+  diffSums(
+    a: TreeRef | null,
+    b: TreeRef | null,
+    path: Path,
+    depth: number,
+  ): AsyncIterable<DirectoryChange>
   /** Entries (files or directories matched by the glob) that differ: what planning needs. */
   diffGlob(
     a: TreeRef | null,
@@ -180,6 +212,8 @@ export interface Objects {
    * @throws VarveError PATH_CONFLICT with details {paths}
    */
   merge(base: TreeRef | null, runs: readonly TreeRef[], since: TreeRef | null): Promise<MergeResult>
+  /** For many merges, each of which may stand on those before it. */
+  merging(): Merging
   /** A small value as one chunk (a note, a blob of the log). */
   /** `announce` is awaited when it is known where they will lie, and before they are stored. */
   putBytes(bytes: Uint8Array, announce?: (ref: TreeRef) => Promise<void>): Promise<TreeRef>

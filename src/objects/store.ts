@@ -5,7 +5,7 @@
 
 import { assert } from '../base/assert.ts'
 import { concat, toHex } from '../base/bytes.ts'
-import { isVarveError } from '../base/errors.ts'
+import { isVarveError, VarveError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
@@ -15,13 +15,16 @@ import { corrupt } from './packs/codec.ts'
 import { Condemned } from './upkeep/condemned.ts'
 import type { Frame } from './packs/frame.ts'
 import { chunkIn, openFrame } from './packs/frame.ts'
-import type { Compute } from './guests.ts'
+import type { Compute, Cutting } from './guests.ts'
 import type { Ids } from './ids.ts'
 import { ID_BYTES, sameId } from './ids.ts'
 import type { ListNode } from './files/list-node.ts'
 import { decodeListNode } from './files/list-node.ts'
 import { Lru } from './lru.ts'
+import { itemOfRef } from './trees/entries.ts'
+import { Redactions } from './upkeep/redactions.ts'
 import { Forwards } from './packs/forwards.ts'
+import { CHUNK } from './trees/item.ts'
 import type { DirNode, Item } from './trees/item.ts'
 import type { InnerNode } from './trees/node.ts'
 import { decodeDir, EMPTY_DIR, encodeDir, nodeWeight } from './trees/node.ts'
@@ -63,12 +66,16 @@ export class PackStore {
   readonly #blob: BlobStore
   readonly #random: Random
   readonly #compute: Compute | undefined
+  readonly cutting: Cutting | undefined
   readonly #cache: Lru<Cached>
   readonly #loading = new Map<string, Promise<StoredNode>>()
+  readonly #redacted = new WeakSet<StoredNode>()
   /** Packs that are not to be built upon any more. */
   readonly condemned: Condemned
   /** Where what was in packs that are gone lies now. */
   readonly forwards: Forwards
+  /** What is read for nodes that held what was purged. */
+  readonly redactions: Redactions
   readonly #open = new Map<string, () => Uint8Array>()
   readonly #buffers = new PackBuffers()
 
@@ -80,11 +87,19 @@ export class PackStore {
     cacheBytes: number
     tables?: Tables | undefined
   }) {
-    this.condemned = new Condemned(guests.tables, () => this.recent.clear())
     this.forwards = new Forwards(guests.tables)
+    this.redactions = new Redactions(guests.tables, (ref) => this.chunk(itemOfRef(ref, CHUNK)))
+    this.condemned = new Condemned(guests.tables, {
+      forgetChunks: () => this.recent.clear(),
+      forgetPack: (pack) => this.#blob.forget?.(packKey(pack)),
+      also: async () => {
+        if (await this.redactions.load()) this.#cache.clear()
+      },
+    })
     this.#blob = guests.blob
     this.#random = guests.random
     this.#compute = guests.compute
+    this.cutting = guests.compute?.cutting
     this.#cache = new Lru(guests.cacheBytes)
     this.ids = guests.ids
     this.splitSeed = guests.ids.splitSeed()
@@ -111,18 +126,40 @@ export class PackStore {
     if (item.rare.dir) return item.rare.dir.node
     if (sameId(item.src, item.at, this.#emptyId, 0)) return EMPTY_DIR
     return this.#once(item, async () => {
-      const stored = await this.#stored(item)
-      const node = decodeDir(stored)
-      return [node, weightOf(node, stored.length)]
+      const { bytes, redacted } = await this.#stored(item)
+      const node = decodeDir(bytes)
+      if (redacted) this.#redacted.add(node)
+      return [node, weightOf(node, bytes.length)]
     }) as DirNode | InnerNode | Promise<DirNode | InnerNode>
+  }
+
+  /** Whether it stands for one that was purged of something: what equals that one is not stored there. */
+  isRedacted(node: StoredNode): boolean {
+    return this.#redacted.has(node)
+  }
+
+  /** What is read for a node, if it is being purged of something; otherwise itself. */
+  instead(item: Item): Item {
+    const ref = this.redactions.underWay?.instead.get(item.id)
+    return ref === undefined ? item : itemOfRef(ref, item.kind)
+  }
+
+  /** Where what is missing at its place lies now, in steps; of a node perhaps another in its stead. */
+  async *elsewhere(item: Item): AsyncGenerator<Place> {
+    yield* this.forwards.from(placeOf(item))
+    const ref = await this.redactions.find(item.id)
+    if (!ref) return
+    const place = placeOf(itemOfRef(ref))
+    yield place
+    yield* this.forwards.from(place)
   }
 
   /** A node of a big file's list: at once when cached. @throws CORRUPT */
   listNode(item: Item): ListNode | Promise<ListNode> {
     return this.#once(item, async () => {
-      const stored = await this.#stored(item)
-      const node = decodeListNode(stored)
-      return [node, weightOf(node, stored.length)]
+      const { bytes } = await this.#stored(item)
+      const node = decodeListNode(bytes)
+      return [node, weightOf(node, bytes.length)]
     }) as ListNode | Promise<ListNode>
   }
 
@@ -145,7 +182,7 @@ export class PackStore {
       return shared ? new Uint8Array(bytes) : bytes
     } catch (error) {
       this.#forget(item, error)
-      throw error
+      throw await this.#explained(item, error)
     }
   }
 
@@ -160,13 +197,13 @@ export class PackStore {
         try {
           if (place.offset !== offset || !frame) {
             const start = place.offset - group.place.offset
-            frame = await this.#frame(bytes.subarray(start, start + place.length))
+            frame = await this.openFrame(bytes.subarray(start, start + place.length))
             offset = place.offset
           }
           chunk = this.#verified(frame, item)
         } catch (error) {
           this.#forget(item, error)
-          throw error
+          throw await this.#explained(item, error)
         }
         yield chunk
       }
@@ -207,10 +244,13 @@ export class PackStore {
     const key = `${id}.${frameKey(place.pack, place.offset)}`
     const running = this.#loading.get(key)
     if (running) return running
+    const { generation } = this.redactions
     const loading = load()
       .then(
         ([value, weight]) => {
-          this.#cache.set(id, { node: value, place }, weight)
+          // What was read before a purge is not kept past its end.
+          if (generation === this.redactions.generation)
+            this.#cache.set(id, { node: value, place }, weight)
           return value
         },
         (error: unknown) => {
@@ -223,13 +263,33 @@ export class PackStore {
     return loading
   }
 
-  async #stored(item: Item): Promise<Uint8Array> {
+  async #stored(item: Item): Promise<Stored> {
+    const masked = this.redactions.underWay?.instead.get(item.id)
+    if (masked) return this.#storedInstead(masked, item)
     const place = placeOf(item)
-    const frame = await this.#frameAt(place)
-    const stored = chunkIn(frame, item.src, item.at)
-    if (!stored || !sameId(this.ids.ofNode(canonicalPart(stored)), 0, item.src, item.at))
-      throw corrupt('the bytes do not match the id', `node ${item.id} in pack ${place.pack}`)
-    return stored
+    try {
+      const frame = await this.#frameAt(place)
+      const bytes = chunkIn(frame, item.src, item.at)
+      if (!bytes || !sameId(this.ids.ofNode(canonicalPart(bytes)), 0, item.src, item.at))
+        throw corrupt('the bytes do not match the id', `node ${item.id} in pack ${place.pack}`)
+      return { bytes, redacted: false }
+    } catch (error) {
+      const ref = isMissing(error) && (await this.redactions.find(item.id))
+      if (!ref) throw await this.#explained(item, error)
+      return this.#storedInstead(ref, item)
+    }
+  }
+
+  async #storedInstead(ref: TreeRef, { kind }: Item): Promise<Stored> {
+    const { bytes } = await this.#stored(itemOfRef(ref, kind))
+    return { bytes, redacted: true }
+  }
+
+  /** Why something cannot be read: perhaps it was meant to go. */
+  async #explained(item: Item, error: unknown): Promise<unknown> {
+    if (!isMissing(error)) return error
+    const isPurged = (await this.redactions.find(item.id)) === ''
+    return isPurged ? new VarveError('NOT_FOUND_PATH', 'cannot read it: it was purged') : error
   }
 
   #verified(frame: Frame, item: Item): Uint8Array {
@@ -246,14 +306,14 @@ export class PackStore {
   async #frameAt(place: Place): Promise<Frame> {
     const { pack, offset, length } = place
     const end = offset + length
-    if (end > HEAD_BYTES || this.#open.has(pack)) return this.#frame(await this.#alone(place))
+    if (end > HEAD_BYTES || this.#open.has(pack)) return this.openFrame(await this.#alone(place))
     const kept = this.#cache.get(pack) as Uint8Array | undefined
     const head =
       kept && kept.length >= end ? kept : await this.#bytes({ pack, offset: 0, length: end }, end)
-    if (!head) return this.#frame(await this.#moved(place))
+    if (!head) return this.openFrame(await this.#moved(place))
     if (head !== kept) this.#keepHead(pack, head)
     // A copy, which the caller of a chunk may keep and change.
-    return this.#frame(head.slice(offset, end))
+    return this.openFrame(head.slice(offset, end))
   }
 
   /** What was wrong, perhaps only on its way here, is read again the next time. */
@@ -268,7 +328,8 @@ export class PackStore {
     this.#cache.set(pack, head, head.length)
   }
 
-  #frame(bytes: Uint8Array): Promise<Frame> {
+  /** @throws VarveError CORRUPT */
+  openFrame(bytes: Uint8Array): Promise<Frame> {
     return openFrame(bytes, (body, sizeBytes) => {
       assert(this.#compute, 'a store with compressed frames is opened with a compressor')
       return this.#compute.decompress(body, sizeBytes)
@@ -282,9 +343,16 @@ export class PackStore {
   async #together({ items, place, length }: Group): Promise<Uint8Array> {
     const bytes = await this.#bytes(place, length)
     if (bytes) return bytes
-    const places = new Map(items.map((item) => [placeOf(item).offset, placeOf(item)]))
+    const first = new Map<number, Item>()
+    for (const item of items)
+      if (!first.has(placeOf(item).offset)) first.set(placeOf(item).offset, item)
     const frames: Uint8Array[] = []
-    for (const one of places.values()) frames.push(await this.#moved(one))
+    for (const item of first.values())
+      try {
+        frames.push(await this.#moved(placeOf(item)))
+      } catch (error) {
+        throw await this.#explained(item, error)
+      }
     return concat(frames)
   }
 
@@ -294,7 +362,9 @@ export class PackStore {
       const bytes = await this.#bytes(next, next.length)
       if (bytes) return bytes
     }
-    throw corrupt('it is missing', `pack ${place.pack}`)
+    throw new VarveError('CORRUPT', `cannot read pack ${place.pack}: it is missing`, {
+      details: { missing: place.pack },
+    })
   }
 
   /** Undefined: there is no such pack. */
@@ -309,18 +379,21 @@ export class PackStore {
   }
 }
 
-/** Memory of a node, roughly, in bytes. */
-export function weightOf(node: StoredNode, storedBytes: number): number {
-  if ('items' in node) return nodeWeight(itemsIn(node), storedBytes)
-  if ('branches' in node) return nodeWeight(node.branches.length, storedBytes)
-  return nodeWeight(node.chunks.length, storedBytes)
+interface Stored {
+  readonly bytes: Uint8Array
+  /** Of another node, in the stead of the one that was asked for. */
+  readonly redacted: boolean
 }
 
-/** With those of small directories, which are decoded together with it. */
-function itemsIn({ items }: DirNode): number {
-  let count = items.length
-  for (const { rare } of items) if (rare.dir) count += itemsIn(rare.dir.node)
-  return count
+function isMissing(error: unknown): boolean {
+  return isVarveError(error, 'CORRUPT') && error.details?.['missing'] !== undefined
+}
+
+/** Memory of a node, roughly, in bytes. */
+export function weightOf(node: StoredNode, storedBytes: number): number {
+  if ('heldBytes' in node) return node.heldBytes + storedBytes
+  if ('branches' in node) return nodeWeight(node.branches.length, storedBytes)
+  return nodeWeight(node.chunks.length, storedBytes)
 }
 
 interface Group {

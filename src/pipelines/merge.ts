@@ -2,31 +2,29 @@
 //
 //   output = base, without the paths owned by removed and changed datums, plus what the new runs put
 //
-// A path has one owner. A path that two runs put, or that a datum owns which did not change, fails the
-// job. Nothing here reads what did not change, and no data moves.
+// - A path has one owner. A path that two runs put, or that a datum owns which did not change, fails the job.
+//   It shows in the number of owners: they are fewer than were put. Only then is it looked for.
+// - Nothing here reads what did not change, and no data moves.
+// - Everything streams: what is held is what the writers hold, whatever the number of paths.
 
 import { EMPTY, utf8 } from '../base/bytes.ts'
 import { isVarveError } from '../base/errors.ts'
 import type { DatumRecord } from '../model/datum.ts'
-import type { DatumCounts, TreeStats } from '../model/entities.ts'
+import type { DatumCounts } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { Path } from '../model/path.ts'
+import { ROOT } from '../model/path.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
-import type { Objects, TreeWriter } from '../objects/objects.ts'
-import {
-  encodeRecord,
-  outputsOf,
-  readRecord,
-  readText,
-  recordPath,
-  unsettledPath,
-} from './datum-tree.ts'
+import type { FileEntry, MergeResult, Objects, TreeWriter } from '../objects/objects.ts'
+import { encodeRecord, outputsOf, readRecord, recordPath, unsettledPath } from './datum-tree.ts'
+import { fileAndFolder, samePath } from './merge-conflict.ts'
+import type { Put } from './merge-conflict.ts'
 import { readRemoved, readReused } from './plan.ts'
 import type { PlanMeta } from './plan.ts'
 import { readResults } from './results.ts'
 
 export interface MergedJob {
-  readonly output: { readonly root: TreeRef; readonly stats: TreeStats } | null
+  readonly output: MergeResult | null
   readonly ownerTree: TreeRef | null
   readonly datumTree: TreeRef
   readonly counts: DatumCounts
@@ -36,55 +34,68 @@ export interface MergedJob {
   readonly conflict: string | null
 }
 
-/** One tree being built: what goes, and after it what comes, so that a path may do both. */
+/** A job of which all chunks that count are done. */
+interface DoneJob {
+  readonly id: Id
+  readonly plan: TreeRef
+  readonly meta: PlanMeta
+}
+
+/**
+ * One tree being built: what goes, and after it what comes, so that a path may do both, and a file may
+ * take the place of a folder that goes, or the other way round.
+ */
 class Edit {
   readonly #objects: Objects
-  readonly #base: TreeRef | null
-  readonly gone: TreeWriter
-  readonly come: TreeWriter
+  #base: TreeRef | null
+  #writer: TreeWriter
   #deletes = 0
 
   constructor(objects: Objects, base: TreeRef | null) {
     this.#objects = objects
     this.#base = base
-    this.gone = objects.writer(base)
-    this.come = objects.writer(base)
+    this.#writer = objects.writer(base)
   }
 
   async delete(path: Path): Promise<void> {
     this.#deletes++
-    await this.gone.delete(path)
+    await this.#writer.delete(path)
   }
 
-  async finish(): Promise<{ root: TreeRef; stats: TreeStats }> {
-    // One after the other: a file may take the place of a folder that goes, or the other way round.
-    // What the runs' author saw is the tree itself: a job's output has no other writer.
-    let base = this.#base
-    if (this.#deletes > 0)
-      base = (await this.#objects.merge(base, [await this.gone.finish()], base)).root
-    else this.gone.abandon()
-    return this.#objects.merge(base, [await this.come.finish()], base)
+  /** Nothing goes any more. What is left of the base. */
+  async turn(): Promise<TreeRef | null> {
+    if (this.#deletes > 0) {
+      this.#base = (await this.#writer.finishOnto(this.#base)).root
+      this.#writer = this.#objects.writer(this.#base)
+    }
+    return this.#base
+  }
+
+  get come(): TreeWriter {
+    return this.#writer
+  }
+
+  /** A job's output has no other writer: nothing came between. */
+  finish(): Promise<MergeResult> {
+    return this.#writer.finishOnto(this.#base)
   }
 
   abandon(): void {
-    this.gone.abandon()
-    this.come.abandon()
+    this.#writer.abandon()
   }
 }
 
 /** `results`: the result trees of the chunks that are done. */
 export async function mergeJob(
   objects: Objects,
-  job: { readonly id: Id; readonly plan: TreeRef; readonly meta: PlanMeta },
+  job: DoneJob,
   results: readonly TreeRef[],
 ): Promise<MergedJob> {
-  const { base } = job.meta
+  const { base, total, reuse: reused } = job.meta
   const output = new Edit(objects, base?.root ?? null)
   const owners = new Edit(objects, base?.ownerTree ?? null)
   const datums = new Edit(objects, base?.datumTree ?? null)
-  const removed = new Set<string>()
   for await (const id of readRemoved(objects, job.plan)) {
-    removed.add(id)
     const record = await readRecord(objects, base?.datumTree, id)
     if (!record) continue
     await datums.delete(recordPath(id))
@@ -94,45 +105,15 @@ export async function mergeJob(
       await owners.delete(path)
     }
   }
+  const [kept] = await Promise.all([owners.turn(), output.turn(), datums.turn()])
 
-  const putBy = new Map<Path, string>()
-  let conflict: string | null = null
-  let firstFailed: DatumRecord | null = null
+  let paths = (await objects.stats(kept)).files
+  /** Where a file met a folder: nothing more is put. */
+  let clash: Path | undefined
   const counts = { ran: 0, failed: 0, recovered: 0, codeChanged: 0 }
-  /** Two datums of which one puts a file where the other has a folder. */
-  const fileAndFolder = async (path: string): Promise<string> => {
-    const owned = [...putBy].filter(([each]) => isAbove(each, path) || isAbove(path, each))
-    if (base)
-      for await (const entry of objects.walk(base.ownerTree)) {
-        if (!isAbove(entry.path, path) && !isAbove(path, entry.path)) continue
-        const owner = await ownerBefore(objects, base.ownerTree, entry.path, removed)
-        if (owner !== undefined) owned.push([entry.path, owner])
-      }
-    const named = owned.slice(0, 2).map(([each, id]) => `"/${each}" of datum ${id.slice(0, 8)}`)
-    return `a file stands where a folder is: ${named.join(' and ')}`
-  }
-  const add = async (record: DatumRecord): Promise<void> => {
-    await datums.come.put(recordPath(record.id), encodeRecord(record))
-    if (record.state !== 'success') await datums.come.put(unsettledPath(record.id), EMPTY)
-    else
-      for await (const { path, entry } of outputsOf(objects, record)) {
-        const other =
-          putBy.get(path) ?? (await ownerBefore(objects, base?.ownerTree, path, removed))
-        if (other !== undefined && other !== record.id)
-          conflict ??= `"/${path}" is put by datum ${other.slice(0, 8)} and by ${record.id.slice(0, 8)}`
-        putBy.set(path, record.id)
-        if (conflict !== null) continue
-        try {
-          await output.come.copy(path, entry)
-          await owners.come.put(path, utf8(record.id))
-        } catch (error) {
-          if (!isVarveError(error, 'PATH_CONFLICT')) throw error
-          conflict = await fileAndFolder(path)
-        }
-      }
-  }
-  for (const tree of results)
-    for await (const record of readResults(objects, job.id, tree)) {
+  let firstFailed: DatumRecord | null = null
+  for await (const record of recordsOf(objects, job, results)) {
+    if (record.job === job.id) {
       counts.ran++
       if (record.state === 'failed') {
         counts.failed++
@@ -140,48 +121,80 @@ export async function mergeJob(
       }
       if (record.state === 'recovered') counts.recovered++
       if (record.why === 'code-changed') counts.codeChanged++
-      await add(record)
     }
-  for await (const record of readReused(objects, job.plan)) await add(record)
-
-  const all = { ...counts, total: job.meta.total, reused: job.meta.reuse }
-  const datumTree = (await datums.finish()).root
-  if (conflict === null)
-    try {
-      const [merged, ownerTree] = await Promise.all([output.finish(), owners.finish()])
-      return {
-        output: merged,
-        ownerTree: ownerTree.root,
-        datumTree,
-        counts: all,
-        firstFailed,
-        conflict,
+    await datums.come.put(recordPath(record.id), encodeRecord(record))
+    if (record.state !== 'success') await datums.come.put(unsettledPath(record.id), EMPTY)
+    if (clash !== undefined) continue
+    clash = await clashOf(async () => {
+      for await (const { path, id, entry } of putsOf(objects, record)) {
+        paths++
+        await output.come.copy(path, entry)
+        await owners.come.put(path, utf8(id))
       }
-    } catch (error) {
-      // A file of one datum where another has a directory.
-      if (!isVarveError(error, 'PATH_CONFLICT')) throw error
-      const paths = error.details?.['paths']
-      conflict = await fileAndFolder(String(Array.isArray(paths) ? paths[0] : ''))
-    }
+    })
+  }
+
+  const datumTree = (await datums.finish()).root
+  let merged: MergeResult | undefined
+  let owned: MergeResult | undefined
+  if (clash === undefined)
+    clash = await clashOf(async () => {
+      ;[merged, owned] = await Promise.all([output.finish(), owners.finish()])
+    })
   else {
     output.abandon()
     owners.abandon()
   }
-  return { output: null, ownerTree: null, datumTree, counts: all, firstFailed, conflict }
+  const puts = allPuts(objects, job, results)
+  let conflict: string | null = null
+  if (clash !== undefined) conflict = await fileAndFolder(objects, puts, kept, clash)
+  else if (owned && owned.stats.files < paths)
+    conflict = await samePath(objects, puts, kept, owned.root)
+  const stands = conflict === null
+  return {
+    output: stands && merged ? merged : null,
+    ownerTree: stands && owned ? owned.root : null,
+    datumTree,
+    counts: { ...counts, total, reused },
+    firstFailed,
+    conflict,
+  }
 }
 
-/** The datum of the base that owns a path and still stands. */
-async function ownerBefore(
+/** Of this job's own runs, then of others that count for it. */
+async function* recordsOf(
   objects: Objects,
-  ownerTree: TreeRef | undefined,
-  path: Path,
-  removed: ReadonlySet<string>,
-): Promise<string | undefined> {
-  if (ownerTree === undefined) return undefined
-  const owner = await readText(objects, ownerTree, path)
-  return owner === undefined || removed.has(owner) ? undefined : owner
+  job: DoneJob,
+  results: readonly TreeRef[],
+): AsyncGenerator<DatumRecord> {
+  for (const tree of results) yield* readResults(objects, job.id, tree)
+  yield* readReused(objects, job.plan)
 }
 
-function isAbove(path: string, other: string): boolean {
-  return path === other || other.startsWith(`${path}/`)
+async function* putsOf(
+  objects: Objects,
+  record: DatumRecord,
+): AsyncGenerator<Put & { readonly entry: FileEntry }> {
+  if (record.state !== 'success') return
+  for await (const output of outputsOf(objects, record)) yield { ...output, id: record.id }
+}
+
+async function* allPuts(
+  objects: Objects,
+  job: DoneJob,
+  results: readonly TreeRef[],
+): AsyncGenerator<Put> {
+  for await (const record of recordsOf(objects, job, results)) yield* putsOf(objects, record)
+}
+
+/** The path at which a file met a folder, if that is what ended it. */
+async function clashOf(work: () => Promise<void>): Promise<Path | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (!isVarveError(error, 'PATH_CONFLICT')) throw error
+    const paths = error.details?.['paths'] as readonly Path[] | undefined
+    return paths?.[0] ?? ROOT
+  }
 }

@@ -13,6 +13,7 @@ import type { BoundView } from '../api/pipelines.ts'
 import type { WorkerToken } from '../api/worker-tokens.ts'
 import type { PoolBoard } from './hindrances.ts'
 import type { CollectStep } from '../objects/upkeep/collect.ts'
+import type { Purging, PurgeStep } from '../versions/purge-scope.ts'
 import type { NamedRoot } from '../objects/upkeep/verify.ts'
 import type { Tails } from './tail.ts'
 
@@ -56,6 +57,8 @@ export interface Services {
     how: { readonly plan: boolean; readonly waitMs: number },
     signal: AbortSignal,
   ) => AsyncIterable<CollectStep>
+  /** Takes files out of all commits of a repo; absent where the store cannot be reached. */
+  readonly purge?: (how: Purging, signal: AbortSignal) => AsyncIterable<PurgeStep>
   /** What is kept beside trees of commits (of jobs, uploads), of one project or all: to be verified too. */
   readonly otherRoots?: (project: string | undefined) => AsyncIterable<NamedRoot>
   /** Largest content of one file or archive, in bytes; default 1 TiB. */

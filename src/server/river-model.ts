@@ -149,6 +149,8 @@ function foldFact(model: RiverModel, fact: Fact, touched: Touched): void {
       break
     case 'project.created':
     case 'sessions.closed':
+    case 'purge.begun':
+    case 'purge.ended':
       break
   }
 }

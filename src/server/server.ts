@@ -11,6 +11,7 @@ import { commitHandlers } from './handlers/commits.ts'
 import { eventHandlers } from './handlers/events.ts'
 import { fileHandlers } from './handlers/files.ts'
 import { gcHandlers } from './handlers/gc.ts'
+import { purgeHandlers } from './handlers/purges.ts'
 import { metaHandlers } from './handlers/meta.ts'
 import { nameHandlers } from './handlers/names.ts'
 import { pipelineHandlers } from './handlers/pipelines.ts'
@@ -103,6 +104,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ...egressHandlers(context),
     ...eventHandlers(context),
     ...gcHandlers(context),
+    ...purgeHandlers(context),
     ...rebuildHandlers(context),
     ...riverHandlers(rivers),
     ...verifyHandlers(context),

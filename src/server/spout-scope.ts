@@ -18,6 +18,8 @@ import {
 } from '../api/commits.ts'
 import {
   deleteFile,
+  getChecksum,
+  getChecksums,
   getFile,
   getFiles,
   globFiles,
@@ -38,6 +40,8 @@ export const SPOUT_ROUTES: ReadonlySet<Route> = new Set<Route>([
   deleteCommit,
   waitCommit,
   getFile,
+  getChecksum,
+  getChecksums,
   getFiles,
   statFile,
   listFiles,

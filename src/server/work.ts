@@ -48,7 +48,7 @@ export class WorkDesk implements ClaimDesk {
   async *files(claim: Claim, input: string, path: string): AsyncIterable<InputFile> {
     const { root } = inputOf(claim, input)
     for await (const entry of this.#objects.walk(root, parsePath(path)))
-      yield { path: entry.path, sizeBytes: entry.sizeBytes }
+      yield { path: entry.path, sizeBytes: entry.sizeBytes, digest: entry.digest }
   }
 
   /** @param offset of the first byte wanted */

@@ -60,6 +60,10 @@ export function applyFact(view: View, fact: Fact): void {
     case 'commit.dropped':
       // It had ended: the state holds none of it, and no branch names it as its tip or head.
       return
+    case 'purge.begun':
+    case 'purge.ended':
+      // What is read of commits is not in the state.
+      return
     case 'pipeline.put':
     case 'pipeline.stopped':
     case 'pipeline.started':

@@ -17,7 +17,7 @@ export function versionsMachine(guests: PrepareGuests): Machine<Op, Fact, State,
     empty: emptyState,
     fold: foldEntry,
     orderedBy: (proposal) => [...new Set(proposal.ops.flatMap(orderOf))],
-    prepare: (state, proposal) => prepare(guests, state, proposal),
+    prepare: (state, proposals) => prepare(guests, state, proposals),
     decide: (state, proposal, prepared, at) =>
       decide(state, proposal, prepared, at, guests.emptyRoot),
     project: projectEntries,

@@ -10,10 +10,16 @@ export async function* namedRoots(
   versions: Versions,
   scope: { readonly project?: string | undefined; readonly repo?: string | undefined } = {},
 ): AsyncGenerator<NamedRoot> {
-  for await (const project of projectsOf(versions, scope.project))
+  for await (const project of projectsOf(versions, scope.project)) {
+    if (scope.repo === undefined)
+      for await (const { id, map, receipt } of versions.purges(project)) {
+        yield { name: `the map of purge ${id}`, ref: map, chunk: true }
+        yield { name: `the receipt of purge ${id}`, ref: receipt, chunk: true }
+      }
     for await (const repo of reposOf(versions, project, scope.repo))
       for await (const commit of versions.commits(project, repo))
         yield* ofCommit(versions, project, commit)
+  }
 }
 
 async function* ofCommit(

@@ -24,6 +24,7 @@ import {
   PIPELINES,
   PIPELINE_VERSIONS,
   PROJECTS,
+  PURGES,
   REPOS,
   SPOUTS,
   SUBVENANCE,
@@ -122,6 +123,12 @@ function addFact(rows: Rows, fact: Fact): void {
     case 'commit.dropped':
       putCommit(rows, fact.commit)
       return
+    case 'purge.begun':
+    case 'purge.ended': {
+      const { id } = fact.purge
+      rows.put(PURGES, { ...at, id, value: JSON.stringify(fact.purge) }, [id])
+      return
+    }
     case 'pipeline.put':
       addPipeline(rows, fact.pipeline)
       rows.put(

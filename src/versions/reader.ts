@@ -9,6 +9,7 @@ import type {
   Job,
   Pipeline,
   Project,
+  Purge,
   Repo,
   Spout,
 } from '../model/entities.ts'
@@ -28,6 +29,7 @@ import {
   OPEN_COMMITS,
   PIPELINES,
   PROJECTS,
+  PURGES,
   REPOS,
   SPOUTS,
   SUBVENANCE,
@@ -279,6 +281,14 @@ export class Reader {
 
   async *spouts(project: string): AsyncIterable<Spout> {
     yield* parsed<Spout>(this.#tables.scan(SPOUTS, await this.#at(project)))
+  }
+
+  async purge(project: string, id: string): Promise<Purge | undefined> {
+    return parse(await this.#get(project, PURGES, (at) => ({ ...at, id })))
+  }
+
+  async *purges(project: string): AsyncIterable<Purge> {
+    yield* parsed<Purge>(this.#tables.scan(PURGES, await this.#at(project)))
   }
 
   async egress(project: string, name: string): Promise<Egress | undefined> {

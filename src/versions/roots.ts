@@ -2,7 +2,7 @@
 // parts of uploads. A commit that was dropped keeps nothing; that a branch or a pin needs one is a reason
 // not to drop it.
 
-import type { Commit } from '../model/entities.ts'
+import type { Commit, Purge } from '../model/entities.ts'
 import type { Fact, Op } from '../model/ops.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { Root } from '../objects/upkeep/mark.ts'
@@ -20,6 +20,7 @@ export async function* versionRoots(versions: Versions, project: string): AsyncG
         for await (const run of versions.stagedRuns(project, commit)) yield { ref: run }
     }
   }
+  for await (const purge of versions.purges(project)) yield* ofPurge(purge)
   for await (const ref of versions.uploads.roots(project)) yield { ref }
 }
 
@@ -37,6 +38,10 @@ export function* rootsOfFact(fact: Fact): Generator<Root> {
     case 'commit.failed':
       yield* ofCommit(fact.commit)
       return
+    case 'purge.begun':
+    case 'purge.ended':
+      yield* ofPurge(fact.purge)
+      return
     default:
   }
 }
@@ -50,6 +55,8 @@ export function rootsOf(op: Op): Root[] {
       return [...trees(...op.change.runs, op.change.root, op.change.base)]
     case 'commit.open':
       return [...chunks(op.note)]
+    case 'purge.put':
+      return [...ofPurge(op.purge)]
     case 'job.started':
       return [...trees(op.plan)]
     case 'job.finished':
@@ -62,6 +69,11 @@ export function rootsOf(op: Op): Root[] {
 function* ofCommit({ root, note }: Commit): Generator<Root> {
   yield* trees(root)
   yield* chunks(note)
+}
+
+function* ofPurge({ map, receipt }: Pick<Purge, 'map' | 'receipt'>): Generator<Root> {
+  yield { ref: map, chunk: true, map: true }
+  yield { ref: receipt, chunk: true }
 }
 
 function* trees(...refs: (TreeRef | null | undefined)[]): Generator<Root> {

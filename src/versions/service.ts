@@ -276,6 +276,14 @@ export class VersionsService implements Versions {
     return this.#reader.spouts(project)
   }
 
+  purge(project: string, id: Id): ReturnType<Versions['purge']> {
+    return this.#reader.purge(project, id)
+  }
+
+  purges(project: string): ReturnType<Versions['purges']> {
+    return this.#reader.purges(project)
+  }
+
   egress(project: string, name: string): ReturnType<Versions['egress']> {
     return this.#reader.egress(project, name)
   }

@@ -182,6 +182,15 @@ export const EGRESSES = defineTable({
   columns: { project: 'text', view: 'int', name: 'text', value: 'text' },
 })
 
+export const PURGES = defineTable({
+  name: 'purges',
+  kind: 'facts',
+  derived: true,
+  partition: ['project', 'view'],
+  clustering: ['id'],
+  columns: { project: 'text', view: 'int', id: 'text', value: 'text' },
+})
+
 /**
  * Staged writes of an open commit, (repo@branch=id). Row GUARD is {state, n, closed, base}: `open`
  * until somebody finishes or abandons it, then `closing` for ever; rows 0 … n−1 are its runs in order, and rows
@@ -250,6 +259,7 @@ export const VERSIONS_TABLES = [
   DATUM_TREES,
   SPOUTS,
   EGRESSES,
+  PURGES,
   RUNS,
   UPLOADS,
 ] as const

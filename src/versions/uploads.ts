@@ -144,10 +144,13 @@ export class Uploads {
     }
   }
 
-  /** Those of a branch that take parts, or whose finish has not ended. */
-  async *list(project: string, branch: BranchKey): AsyncGenerator<Upload> {
-    for await (const guard of this.#rows.guards(project))
-      if (isOf(guard, branch) && isUnderWay(guard) && !this.#isStale(guard)) yield uploadOf(guard)
+  /** Those that take parts, or whose finish has not ended: of a branch, a repo, or all. */
+  async *list(project: string, of: Partial<BranchKey>): AsyncGenerator<Upload> {
+    for await (const guard of this.#rows.guards(project)) {
+      const { repo = guard.about.repo, branch = guard.about.branch } = of
+      const isAsked = isOf(guard, { repo, branch })
+      if (isAsked && isUnderWay(guard) && !this.#isStale(guard)) yield uploadOf(guard)
+    }
   }
 
   /** @throws VarveError NOT_FOUND_UPLOAD */

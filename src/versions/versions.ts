@@ -9,6 +9,7 @@ import type {
   Job,
   Pipeline,
   Project,
+  Purge,
   Repo,
   Spout,
 } from '../model/entities.ts'
@@ -98,6 +99,9 @@ export interface Versions {
   spouts(project: string): AsyncIterable<Spout>
   egress(project: string, name: string): Promise<Egress | undefined>
   egresses(project: string): AsyncIterable<Egress>
+  purge(project: string, id: Id): Promise<Purge | undefined>
+  /** By id: oldest first. */
+  purges(project: string): AsyncIterable<Purge>
 
   /**
    * The commit a reference means for reading: a branch is its head; `=id`, a whole id, or the last or

@@ -1,5 +1,5 @@
 // Puts a datum's input where the code looks for it. What is laid out already and cannot have been
-// written since (a read-only mount) stays.
+// written since (a read-only mount) stays; what was laid out lately may still be kept nearby.
 
 import type { Claim, WorkerApi } from '../api/worker.ts'
 import { forEachLimit } from '../base/async.ts'
@@ -36,24 +36,26 @@ export class Layout {
     }
     for (const [path, piece] of wanted) {
       if (this.#laid.has(path)) continue
-      await this.#put(claim, piece)
+      await this.#put(claim, piece, fresh)
       this.#laid.set(path, whatOf(claim, piece))
     }
     await this.#folder.empty('out')
   }
 
-  async #put(claim: Claim, piece: DatumPiece): Promise<void> {
+  async #put(claim: Claim, piece: DatumPiece, fresh: boolean): Promise<void> {
     const empty = claim.inputs.find((input) => input.name === piece.name)?.emptyFiles === true
-    const write = (path: string): Promise<void> =>
-      this.#folder.write(
-        `${piece.name}/${path}`,
-        empty ? EMPTY : this.#api.read(claim, piece.name, path),
-      )
-    if (piece.kind === 'file') return write(piece.path)
+    const write = async (path: string, digest: string | undefined): Promise<void> => {
+      const target = `${piece.name}/${path}`
+      if (empty) return this.#folder.write(target, EMPTY)
+      if (digest !== undefined && !fresh && (await this.#folder.layKept?.(target, digest)) === true)
+        return this.#api.pass?.(claim, piece.name, path)
+      await this.#folder.write(target, this.#api.read(claim, piece.name, path), digest)
+    }
+    if (piece.kind === 'file') return write(piece.path, piece.digest)
     let files = 0
     await forEachLimit(this.#api.files(claim, piece.name, piece.path), FILES_AT_ONCE, (file) => {
       files++
-      return write(file.path)
+      return write(file.path, file.digest)
     })
     // Of all folders only a whole input may hold nothing; code looks for it all the same.
     if (files === 0 && piece.path === ROOT) await this.#folder.empty(piece.name)

@@ -7,6 +7,7 @@ const args = process.argv.slice(2)
 
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   bus: () => import('./bus.ts'),
+  collect: () => import('./collect.ts'),
   'commit-latency': () =>
     args.includes('--cluster')
       ? import('./commit-latency-cluster.ts')

@@ -7,10 +7,15 @@ import { systemRandom as random } from '../../src/base/random.ts'
 import { DiskBlobStore } from '../../src/blob/adapters/disk.ts'
 import { MemoryBus } from '../../src/bus/adapters/memory.ts'
 import { openHash, zstdCompute } from '../../src/main/compute.ts'
-import { openCore } from '../../src/main/core.ts'
+import { runCollection } from '../../src/main/collection.ts'
+import type { Core, Ports } from '../../src/main/core.ts'
+import { COLLECTOR_CACHE_BYTES, openCore } from '../../src/main/core.ts'
 import { EMBEDDED_TABLES } from '../../src/main/tables.ts'
+import type { BlobStore } from '../../src/blob/blob.ts'
 import type { Commit } from '../../src/model/entities.ts'
+import { ObjectEngine } from '../../src/objects/engine.ts'
 import type { Objects, TreeWriter } from '../../src/objects/objects.ts'
+import type { CollectStep } from '../../src/objects/upkeep/collect.ts'
 import { SqliteTables } from '../../src/tables/adapters/sqlite.ts'
 import type { Versions } from '../../src/versions/versions.ts'
 import { CountingBlobStore } from './engine.ts'
@@ -22,18 +27,20 @@ export class Stack {
   readonly versions: Versions
   readonly objects: Objects
   readonly blob: CountingBlobStore
-  readonly #ids: () => Commit['id']
+  readonly #core: Core
+  readonly #ports: Ports
   readonly #close: () => Promise<void>
 
   private constructor(
-    core: { versions: Versions; objects: Objects; ids: () => Commit['id'] },
-    blob: CountingBlobStore,
+    core: Core,
+    ports: Ports & { readonly blob: CountingBlobStore },
     close: () => Promise<void>,
   ) {
     this.versions = core.versions
     this.objects = core.objects
-    this.#ids = core.ids
-    this.blob = blob
+    this.#core = core
+    this.#ports = ports
+    this.blob = ports.blob
     this.#close = close
   }
 
@@ -48,7 +55,7 @@ export class Stack {
     const core = await openCore(ports)
     const stop = new AbortController()
     const writing = core.writeLog(stop.signal)
-    return new Stack(core, blob, async () => {
+    return new Stack(core, ports, async () => {
       stop.abort()
       await writing
       await core.close()
@@ -57,14 +64,30 @@ export class Stack {
   }
 
   async createRepo(repo: string): Promise<void> {
-    const request = { id: this.#ids(), principal: PRINCIPAL }
+    const request = { id: this.#core.ids(), principal: PRINCIPAL }
     await this.versions.propose(PROJECT, [{ op: 'repo.create', name: repo }], request)
   }
 
   /** To its branch `master`. */
   commit(repo: string, write: (writer: TreeWriter) => Promise<void>): Promise<Commit> {
-    const request = { id: this.#ids(), principal: PRINCIPAL }
+    const request = { id: this.#core.ids(), principal: PRINCIPAL }
     return this.versions.commitFiles(PROJECT, { repo, branch: 'master' }, write, request)
+  }
+
+  /** They are kept no longer. At most 500. */
+  async drop(commits: readonly Commit[]): Promise<void> {
+    const request = { id: this.#core.ids(), principal: PRINCIPAL }
+    const keys = commits.map(({ repo, branch, id }) => ({ repo, branch, id }))
+    await this.versions.propose(PROJECT, [{ op: 'commit.drop', commits: keys }], request)
+  }
+
+  /** As the server collects, reading through `blob`, which is over the store of this stack. */
+  collect(blob: BlobStore, waitMs: number): AsyncIterable<CollectStep> {
+    const guests = { ...this.#ports, blob }
+    const { store } = new ObjectEngine({ ...guests, cacheBytes: COLLECTOR_CACHE_BYTES })
+    const { versions, ids } = this.#core
+    const how = { plan: false, waitMs }
+    return runCollection({ ...guests, versions, ids, store }, how, new AbortController().signal)
   }
 
   resolve(repo: string, id: Commit['id']): Promise<Commit> {

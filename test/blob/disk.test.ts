@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { DiskBlobStore } from '../../src/blob/adapters/disk.ts'
+import { PackBuffers } from '../../src/objects/packs/pack-buffers.ts'
 import { blobContract } from '../contract/blob.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'varve-blob-'))
@@ -67,3 +68,25 @@ async function openBelow(parent: string): Promise<number> {
   const links = names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => ''))
   return (await Promise.all(links)).filter((path) => path.startsWith(parent)).length
 }
+
+test('large objects come back from whatever memory they were put, whole pages or not', async () => {
+  const store = await DiskBlobStore.open(join(folder, 'large'))
+  // It begins with a page of memory, as what a disk takes without a copy must.
+  const bytes = new PackBuffers().take().subarray(0, 6 * 1024 * 1024)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 7 + (i >> 8)) & 255
+  const mib = 1024 * 1024
+  for (const [from, length] of [
+    [0, 5 * mib],
+    [0, 5 * mib + 1],
+    [4096, 5 * mib - 1],
+    [1, 5 * mib],
+    [0, 4 * mib - 1],
+  ] as const) {
+    const key = `from-${from}-${length}`
+    const object = bytes.subarray(from, from + length)
+    await store.put([{ key, bytes: object }])
+    expect(await store.head(key)).toBe(length)
+    expect(Buffer.compare((await store.get(key)) ?? Buffer.alloc(0), object)).toBe(0)
+  }
+  expect(await readdir(join(folder, 'large/tmp'))).toEqual([])
+})

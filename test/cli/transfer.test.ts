@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { TAR_END, tarHead, writeTar } from '../../src/api/tar.ts'
 import { runCli } from '../../src/cli/cli.ts'
-import { saveTar } from '../../src/cli/local-files.ts'
+import { Folder, saveTar } from '../../src/cli/local-files.ts'
 import { makeWorld, TOKEN } from '../server/world.ts'
 import type { World } from '../server/world.ts'
 
@@ -209,16 +209,20 @@ test('an archive writes below its folder and nowhere else', async () => {
     )
   }
   for (const path of ['../aside/victim', '/../aside/victim', 'a/../../aside/victim', 'a//b', '.'])
-    await expect(saveTar(archive(path), out)).rejects.toMatchObject({ code: 'INVALID_PATH' })
-  await expect(saveTar(archive('way/victim'), out)).rejects.toThrow('it is a symbolic link')
-  await expect(saveTar(archive('good/below'), out)).rejects.toThrow('it is a file')
+    await expect(saveTar(archive(path), new Folder(out))).rejects.toMatchObject({
+      code: 'INVALID_PATH',
+    })
+  await expect(saveTar(archive('way/victim'), new Folder(out))).rejects.toThrow(
+    'it is a symbolic link',
+  )
+  await expect(saveTar(archive('good/below'), new Folder(out))).rejects.toThrow('it is a file')
   // A link by the name of a file gives way; what it leads to stays.
-  await saveTar(archive('name'), out)
+  await saveTar(archive('name'), new Folder(out))
   expect(readFileSync(join(out, 'name'), 'utf8')).toBe('evil')
   expect(readFileSync(join(aside, 'victim'), 'utf8')).toBe('untouched')
   expect(readdirSync(aside)).toEqual(['victim'])
   // An absolute path is one below the folder, as everywhere.
-  await saveTar(archive('/etc/evil'), out)
+  await saveTar(archive('/etc/evil'), new Folder(out))
   expect(readFileSync(join(out, 'etc/evil'), 'utf8')).toBe('evil')
   expect(readdirSync(out).toSorted()).toEqual(['etc', 'good', 'name', 'way'])
 })
@@ -230,10 +234,15 @@ test('what is cut short leaves whole files and no others', async () => {
   const torn = async function* (...more: Uint8Array[]): AsyncGenerator<Uint8Array> {
     yield* [whole, head, ...more]
   }
-  await expect(saveTar(torn(Buffer.alloc(1000)), out)).rejects.toThrow('it ends in the middle')
+  await expect(saveTar(torn(Buffer.alloc(1000)), new Folder(out))).rejects.toThrow(
+    'it ends in the middle',
+  )
   expect(readdirSync(out)).toEqual(['a'])
-  await expect(saveTar(torn(Buffer.alloc(300_032)), out)).rejects.toThrow('without its end mark')
-  expect(await saveTar(torn(Buffer.alloc(300_032), TAR_END), out)).toBe(2)
+  await expect(saveTar(torn(Buffer.alloc(300_032)), new Folder(out))).rejects.toThrow(
+    'without its end mark',
+  )
+  await saveTar(torn(Buffer.alloc(300_032), TAR_END), new Folder(out))
+  expect(readdirSync(out)).toEqual(['a', 'b'])
 })
 
 test('a download goes on from its part, unless that is damaged or of another version', async () => {
@@ -266,4 +275,22 @@ test('a download goes on from its part, unless that is damaged or of another ver
   truncateSync(path, 5)
   await varve(get)
   expect(readFileSync(path).length).toBe(big.length)
+})
+
+test('options that say different things are refused before anything is sent', async () => {
+  writeFileSync(join(cwd, 'one'), 'one')
+  for (const [options, why] of [
+    ['-r -f . --append', '-r puts whole ones'],
+    ['-r -f . --offset 5', '-r puts whole ones'],
+    ['-r -f -', 'standard input is no directory'],
+    ['-f one --append --offset 5', 'leave --offset'],
+    ['-f one --delete 5', '--delete goes with --offset'],
+    ['-f one --offset -5', 'a whole number from 0'],
+    ['-f nothing', 'there is no such file'],
+    ['-f .', 'it is a directory; add -r'],
+  ] as const) {
+    const ran = await varve(`file put data@master:/one ${options}`)
+    expect([options, ran.code, ran.asked]).toEqual([options, 2, []])
+    expect(ran.err).toContain(why)
+  }
 })

@@ -6,10 +6,14 @@ import { once } from 'node:events'
 import {
   createReadStream,
   createWriteStream,
+  existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -165,4 +169,53 @@ test('a download goes on where it broke off, and never from what is damaged', as
   expect(mended.stderr).toContain('damaged: it starts anew')
   expect(await sha256(to)).toBe(await sha256(file))
   expect(readdirSync(folder).toSorted()).toEqual(['big', 'down'])
+})
+
+test('a tree goes on after the deaths of its client and of its server', async () => {
+  const names = Array.from({ length: 3_000 }, (_, i) => `many/d${i % 7}/f${i}`)
+  const small = join(folder, 'small')
+  for (let i = 0; i < 7; i++) mkdirSync(join(small, `many/d${i}`), { recursive: true })
+  for (const [i, name] of names.entries()) writeFileSync(join(small, name), `${name} `.repeat(i))
+  await product.varve(['file', 'put', 'big@master', '-r', '-f', small])
+  const to = join(folder, 'tree')
+  const get = ['file', 'get', 'big@master', '-r', '--to', to]
+  const found = (pattern: RegExp): string[] =>
+    existsSync(to)
+      ? readdirSync(to, { recursive: true, encoding: 'utf8' }).filter((one) => pattern.test(one))
+      : []
+  // Killed among the many, and then in the middle of the big one.
+  const first = begun(...get)
+  await until(first, async () => found(/f\d+$/).length >= 100 || undefined)
+  first.child.kill('SIGKILL')
+  await first.ended
+  const here = found(/f\d+$/)
+  expect(here.length).toBeLessThan(names.length)
+  for (const name of here)
+    expect(readFileSync(join(to, name))).toEqual(readFileSync(join(small, name)))
+  const partOf = (): string | undefined => found(/big\.[0-9a-f]{16}\.varve-part$/)[0]
+  const isUnderWay = async (): Promise<true | undefined> => {
+    const part = partOf()
+    return part !== undefined && statSync(join(to, part)).size > 1 << 20 ? true : undefined
+  }
+  const second = begun(...get)
+  await until(second, isUnderWay)
+  second.child.kill('SIGKILL')
+  await second.ended
+  // The third meets the death of the server.
+  const cutBytes = statSync(join(to, partOf() as string)).size
+  const third = begun(...get)
+  await until(third, async () => {
+    const part = partOf()
+    return part !== undefined && statSync(join(to, part)).size > cutBytes ? true : undefined
+  })
+  await product.kill()
+  await product.start(['--port', port])
+  const { code, said } = await third.ended
+  expect({ code, said }).toMatchObject({ code: 0 })
+  expect(said).toContain('"deep/big" goes on where an earlier run broke off')
+  expect(said).toContain(`got 1 file into ${to}; 3,000 files there already`)
+  expect(found(/./).filter((one) => !statSync(join(to, one)).isDirectory())).toHaveLength(3_001)
+  for (const name of names)
+    expect(readFileSync(join(to, name))).toEqual(readFileSync(join(small, name)))
+  expect(await sha256(join(to, 'deep/big'))).toBe(await sha256(file))
 })

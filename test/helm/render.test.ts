@@ -322,6 +322,7 @@ describe.skipIf(!helmAvailable)('helm', () => {
       caps: { cluster: { costPerHour: 12.5 }, projects: { images: { pods: 10 } } },
       coolDownSeconds: 300,
       root: false,
+      inputCache: '4Gi',
       services: { types: ['ClusterIP', 'LoadBalancer'] },
     })
     const anchor = named(of('everything'), 'ConfigMap', 'streams-pools-anchor')

@@ -65,11 +65,19 @@ export const toy: Machine<ToyOp, ToyFact, ToyState, number> = {
     }
   },
   orderedBy: ({ ops }) => ops.flatMap((op) => ('key' in op ? [op.key] : [])),
-  prepare: async (state, { ops }) => {
-    const op = ops[0]
-    const seen = (op && 'key' in op && state.get(op.key)) || 0
-    if (op?.op === 'slow') await gates.get(op.gate)
-    return seen
+  /** On the value there is, and those behind on what they expect the others to make of it. */
+  prepare: (state, proposals) => {
+    const [first] = proposals[0]?.ops ?? []
+    let value = (first && 'key' in first && state.get(first.key)) || 0
+    let before: Promise<unknown> = Promise.resolve()
+    return proposals.map(({ ops: [op] }) => {
+      const seen = value
+      value += op?.op === 'add' ? op.by : 1
+      const open = op?.op === 'slow' ? gates.get(op.gate) : undefined
+      const prepared = before.then(() => open).then(() => seen)
+      before = prepared
+      return prepared
+    })
   },
   decide: (state, { ops }, prepared) => {
     const op = ops[0]

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -8,6 +8,14 @@ import type { Check } from '../../src/base/check.ts'
 import { idSource } from '../../src/model/id.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { Journal } from '../../src/log/journal.ts'
+import { encodeEntry } from '../../src/log/block.ts'
+import { FIRST_GENERATION } from '../../src/log/tables.ts'
+import { must } from '../../src/base/assert.ts'
+import type { Commit } from '../../src/model/entities.ts'
+import type { Fact } from '../../src/model/ops.ts'
+import { openDataFolder } from '../../src/main/data-folder.ts'
+import { openEmbeddedPorts } from '../../src/main/embedded-ports.ts'
 import { checkFolder } from '../../src/main/check-folder.ts'
 import { openEmbedded } from '../../src/main/embedded.ts'
 import { noise, p } from '../objects/fixture.ts'
@@ -57,6 +65,8 @@ test('a sound folder is found so and stays as it is; a folder that is none is re
   expect(checks.map(({ what }) => what)).toEqual([
     'log of project "_system"',
     'log of project "default"',
+    'heads of project "default"',
+    'lineage of project "default"',
     'decisions of project "default"',
     'rows of project "default"',
     'stored bytes',
@@ -117,4 +127,73 @@ test('a row that is not what the log says is found, and so is a log whose chain 
   )
   expect(log[0]).toMatchObject({ what: 'log of project "default"' })
   expect(failedOf(await examined())).toEqual([])
+})
+
+/** What is found in a folder whose log goes on, by its own hashes, with facts that nobody decided. */
+async function withFacts(forge: (newest: Commit) => readonly Fact[]): Promise<Check[]> {
+  const copy = join(root, 'copy')
+  await cp(data, copy, { recursive: true })
+  try {
+    const folder = await openDataFolder(copy)
+    await using opened = new AsyncDisposableStack()
+    opened.defer(() => folder.release())
+    const ports = await openEmbeddedPorts(folder, opened)
+    const journal = new Journal<Fact>(ports, 'default', FIRST_GENERATION)
+    const head = await journal.head(journal.genesis())
+    const last = await journal.entry(head.seq)
+    const facts = 'yes' in last.decision ? last.decision.yes : []
+    const newest = facts.flatMap((fact) => (fact.f === 'commit.finished' ? [fact.commit] : []))[0]
+    const id = idSource(systemClock, systemRandom)()
+    const decision = { yes: forge(must(newest, 'a commit')) }
+    const entry = { ...last, id, seq: head.seq + 1, decision }
+    const encoded = encodeEntry(entry, ports.hash, () => 'none')
+    await journal.append(head, [encoded], new AbortController().signal)
+    await opened.disposeAsync()
+    return failedOf(await Array.fromAsync(checkFolder(copy, new AbortController().signal)))
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
+}
+
+test('a head that goes back by nobody, and lineage that is torn, are found though all hashes hold', async () => {
+  const heads = await withFacts(({ repo, branch, id, root: tree, stats, parent }) => {
+    const newest = { id, root: tree, stats, state: 'finished', sources: {} } as const
+    const older = { ...newest, id: must(parent, 'a parent') }
+    const value = { repo, branch, provenance: [], pipeline: null, epoch: 0 }
+    return [{ f: 'branch.changed', branch: { ...value, tip: older, head: older } }]
+  })
+  expect(heads.map(({ what }) => what)).toEqual(['heads of project "default"'])
+  expect(heads[0]?.found).toMatch(/^2 entries cannot be so: entry 7: the head of images@master bec/)
+  expect(heads[0]?.remedy).toBeDefined()
+
+  const lineage = await withFacts((commit) => {
+    const { repo, branch, id, openedSeq } = commit
+    const below = { repo, branch: 'below' }
+    const seq = openedSeq + 1
+    const made: Commit = {
+      ...commit,
+      ...below,
+      origin: 'auto',
+      state: 'queued',
+      parent: null,
+      root: null,
+      stats: null,
+      openedSeq: seq,
+      endedSeq: null,
+      endedAtMs: null,
+      provenance: [{ repo, branch, id: must(commit.parent, 'a parent') }],
+      sources: { 'images@master': id },
+    }
+    const tip = { id, root: null, stats: null, state: 'queued', sources: made.sources } as const
+    const provenance = [{ repo, branch }]
+    return [
+      {
+        f: 'branch.created',
+        branch: { ...below, provenance, pipeline: null, tip, head: null, epoch: 0 },
+      },
+      { f: 'commit.opened', commit: { ...made, id: must(commit.parent, 'a parent') } },
+    ]
+  })
+  expect(lineage.map(({ what }) => what)).toContain('lineage of project "default"')
+  expect(lineage.find(({ what }) => what.startsWith('lineage'))?.found).toContain('the tip is')
 })

@@ -50,7 +50,7 @@ class TextNodes implements Nodes<string, Branch> {
     return name.length + 44
   }
 
-  hash(level: number, name: string): number {
+  hash(level: number, { name }: { readonly name: string }): number {
     return createHash('sha256').update(`${level} ${name}`).digest().readUInt32LE()
   }
 

@@ -82,14 +82,17 @@ function namesReused(): Defect {
   }
 }
 
-/** What is used of a pack is carried over, and nobody is told where it is. */
-function forwardsForgotten(): Defect {
+/**
+ * Nobody is told where what is used of a pack was carried over to; or what is read in the stead of nodes
+ * that were purged of something.
+ */
+const forgotten = (name: 'forwards' | 'redactions') => (): Defect => {
   return {
     apiTables: (tables) => ({
       get: tables.get.bind(tables),
       scan: tables.scan.bind(tables),
       put: (table, rows, at) =>
-        table.name === 'forwards' ? Promise.resolve() : tables.put(table, rows, at),
+        table.name === name ? Promise.resolve() : tables.put(table, rows, at),
       remove: tables.remove.bind(tables),
       apply: tables.apply.bind(tables),
       close: tables.close.bind(tables),
@@ -105,5 +108,6 @@ export const COLLECTING_DEFECTS: Readonly<Record<string, () => Defect>> = {
   'uploads-not-raised': notRaised('uploads'),
   'results-not-raised': notRaised('work'),
   'names-reused': namesReused,
-  'forwards-forgotten': forwardsForgotten,
+  'forwards-forgotten': forgotten('forwards'),
+  'redactions-forgotten': forgotten('redactions'),
 }

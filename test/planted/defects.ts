@@ -187,6 +187,29 @@ const viewWithHoles: Defect = {
     }),
 }
 
+/** What was merged is told before the pack it lies in is stored. */
+const toldBeforeThePack: Defect = {
+  merging: (merging) => ({
+    merge: merging.merge.bind(merging),
+    close: () => {
+      merging.close().catch(() => undefined)
+      return Promise.resolve()
+    },
+  }),
+}
+
+/** What was merged onto one that was refused is taken as it is. */
+const builtOnRefused = deciding((decide, state, proposal, prepared, at) => {
+  const fitted = prepared.map(({ merged, ...rest }, i) => {
+    const op = proposal.ops[i]
+    if (!merged || op?.op !== 'commit.put') return merged ? { ...rest, merged } : rest
+    const { repo, branch } = op.branch
+    const onto = state.branches.get(`${repo}@${branch}`)?.head?.root ?? null
+    return { ...rest, merged: { ...merged, onto } }
+  })
+  return decide(state, proposal, fitted, at)
+})
+
 /** Whatever is on the bus is believed. */
 const anyMac: Defect = { mac: ({ sign }) => ({ sign, verify: () => true }) }
 
@@ -202,5 +225,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   'unrecorded-rejection': unrecordedRejection,
   'position-not-compared': positionNotCompared,
   'view-with-holes': viewWithHoles,
+  'told-before-the-pack': toldBeforeThePack,
+  'built-on-refused': builtOnRefused,
   'any-mac': anyMac,
 }

@@ -19,6 +19,8 @@ const FOUND_BY: Readonly<Record<string, RegExp>> = {
   'unrecorded-rejection': /^I1/,
   'position-not-compared': /^I6/,
   'view-with-holes': /^I(4|5|10|13)/,
+  'told-before-the-pack': /^I(5|10)/,
+  'built-on-refused': /^I(6|13)/,
   'any-mac': /^I14/,
 }
 

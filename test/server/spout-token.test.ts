@@ -229,10 +229,11 @@ describe('what it does not open', () => {
   test('its routes have no other way to name a repo, a branch or a commit', () => {
     // Who adds a parameter to one of them has to think of what it opens here.
     const harmless = ['path', 'append', 'message', 'download', 'after', 'limit', 'pattern']
-    const known = new Set([...harmless, 'offset', 'delete', 'timeoutMs', 'branch'])
+    const parts = ['to', 'recursive', 'offset', 'length', 'delete']
+    const known = new Set([...harmless, ...parts, 'timeoutMs', 'branch'])
     const namesOf = (schema: unknown): string[] =>
       Object.keys((schema as { properties?: object } | undefined)?.properties ?? {})
-    expect(SPOUT_ROUTES.size).toBe(15)
+    expect(SPOUT_ROUTES.size).toBe(17)
     for (const route of SPOUT_ROUTES) {
       const body = typeof route.body === 'object' ? namesOf(route.body.json) : []
       for (const name of [...namesOf(route.query), ...body]) expect(known).toContain(name)

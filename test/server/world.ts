@@ -81,6 +81,7 @@ export async function makeWorld(options: Partial<ServerOptions> = {}): Promise<W
     },
     eventsOf: eventViews,
     collectGarbage: core.collectGarbage,
+    purge: core.purge,
     clock,
     ids,
     version: '0.0.0-test',

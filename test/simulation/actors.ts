@@ -78,8 +78,8 @@ export class User {
     this.#world.violate('answers', text)
   }
 
-  pause(mostMs: number): Promise<void> {
-    return this.#world.sleep(this.#world.between(0, mostMs))
+  pause(mostMs: number, leastMs = 0): Promise<void> {
+    return this.#world.sleep(this.#world.between(leastMs, mostMs))
   }
 
   /** Asks any API until the answer is definite: a value, or the code of the refusal. */
@@ -147,6 +147,7 @@ export class User {
       if (before !== undefined && before !== answer.code)
         world.violate('I1', `request ${id} was refused with ${before}, then with ${answer.code}`)
       this.#ledger.rejected.set(id, answer.code)
+      this.#ledger.refused.push({ key: { ...branch, id }, path, content })
       return answer.code
     }
     if (before !== undefined)

@@ -18,6 +18,7 @@ import { fillView } from '../../src/log/projection.ts'
 import { FIRST_GENERATION, WATERMARKS } from '../../src/log/tables.ts'
 import { AHEAD_MS } from '../../src/log/time.ts'
 import { ObjectEngine } from '../../src/objects/engine.ts'
+import { HistoryCheck } from '../../src/versions/history-check.ts'
 import { projectEntries } from '../../src/versions/project.ts'
 import { VersionsService } from '../../src/versions/service.ts'
 import { FEED, INTRUDER, PIPELINES, readFile } from './actors.ts'
@@ -120,6 +121,7 @@ export async function checkHistory(history: History): Promise<void> {
   }
   checkLog(history, entries)
   checkGraph(world, entries)
+  checkFacts(world, entries)
   checkJobs(world, entries)
   checkFeed(history, entries)
   await checkLedger(history, entries)
@@ -209,6 +211,14 @@ function checkGraph(world: World, entries: readonly Entry<Fact>[]): void {
   }
 }
 
+/** I3, I9 as fsck sees them. */
+function checkFacts(world: World, entries: readonly Entry<Fact>[]): void {
+  const check = new HistoryCheck(P)
+  for (const entry of entries)
+    for (const { of, text } of check.faultsOf(entry))
+      world.violate(of === 'heads' ? 'I3' : 'I9', `entry ${text}`)
+}
+
 /** I7, I8: one plan for a job, one end, the recorded plan carried out. */
 function checkJobs(world: World, entries: readonly Entry<Fact>[]): void {
   const plans = new Map<string, Job>()
@@ -274,6 +284,11 @@ async function checkLedger(
     for (const root of [(await oracle.versions.commit(P, key))?.root, head?.root])
       if ((await textOf(oracle, root ?? null, path)) !== content)
         world.violate('I5', `"${path}" of ${commitKey(key)} is lost`)
+  }
+  for (const { key, path, content } of ledger.refused) {
+    const root = (await oracle.versions.branch(P, key))?.head?.root ?? null
+    if ((await textOf(oracle, root, path)) === content)
+      world.violate('I13', `"${path}" of ${commitKey(key)} was refused and is there`)
   }
   for (const a of ledger.acked)
     for (const b of ledger.acked) {

@@ -15,6 +15,7 @@ const FOUND_BY: Readonly<Record<string, RegExp>> = {
   'results-not-raised': /^I11/,
   'names-reused': /^(I11|assertions: .*cannot read)/,
   'forwards-forgotten': /^(I11|assertions: .*cannot read)/,
+  'redactions-forgotten': /^(I11|I15|purged|assertions: .*cannot read)/,
 }
 
 test('the same seed is the same history', async () => {
@@ -30,12 +31,14 @@ test(
     let rounds = 0
     let deleted = 0
     let repacked = 0
+    let purged = 0
     for (let seed = 1; seed <= SEEDS; seed++) {
       const outcome = await runCollecting(seed)
       faults += outcome.faults
       rounds += outcome.rounds
       deleted += outcome.deleted
       repacked += outcome.repacked
+      purged += outcome.purged
       if (outcome.violations.length > 0)
         failed.push(`seed ${seed}: ${outcome.violations.slice(0, 3).join('; ')}`)
     }
@@ -45,6 +48,7 @@ test(
     expect(rounds).toBeGreaterThan(5 * SEEDS)
     expect(deleted).toBeGreaterThan(5 * SEEDS)
     expect(repacked).toBeGreaterThan(SEEDS / 10)
+    expect(purged).toBeGreaterThan(SEEDS / 4)
   },
 )
 

@@ -32,6 +32,8 @@ import type { Defect, Node } from './node.ts'
 import { pipelineSpec, realPipelines } from './pipelines.ts'
 import { collect as all } from './ports.ts'
 import { Durable, hash, storeKey } from './store.ts'
+import { checkPurged, nothingPurged, purger } from './purging.ts'
+import type { Purged } from './purging.ts'
 import { Process, World } from './world.ts'
 
 const DRAIN_MS = 240_000
@@ -49,6 +51,7 @@ export interface Collected {
   readonly rounds: number
   readonly deleted: number
   readonly repacked: number
+  readonly purged: number
   readonly trace: readonly string[] | undefined
 }
 
@@ -102,6 +105,7 @@ export async function runCollecting(
   const ledger = new Ledger()
   const promised: Promised[] = []
   const said: Said[] = []
+  const purged = nothingPurged()
   let working = 0
   const go = (work: Promise<void>): void => {
     working++
@@ -127,6 +131,12 @@ export async function runCollecting(
         })
       }
       if (withPipeline) go(speaker(world, new User(world, ledger, apis), said))
+      if (world.chance(0.5))
+        go(
+          purger(world, new User(world, ledger, apis), purged, () =>
+            content(Math.floor(world.between(0, 5))),
+          ),
+        )
       for (let n = 0; n < AUTHORS; n++)
         go(author(world, new User(world, ledger, apis), n, promised))
     })(),
@@ -146,7 +156,7 @@ export async function runCollecting(
     world.violate('I15', `still waiting: ${left}`)
   if (left === undefined) {
     quiet = true
-    await checkReachable(world, durable, oracle)
+    await checkReachable(world, durable, oracle, purged)
     // What was asked for late is carried out by now; two rounds are left to themselves.
     await world.run(() => false, world.nowMs + 20_000)
     let last = 0
@@ -156,9 +166,10 @@ export async function runCollecting(
     process.start()
     await world.run(() => last === 2, world.nowMs + DRAIN_MS)
     if (last < 2) world.violate('I15', 'a quiet collection does not end')
-    await checkReachable(world, durable, oracle)
+    await checkReachable(world, durable, oracle, purged)
     await checkPromised(world, oracle, promised)
     await checkSaid(world, durable, oracle, said)
+    await checkPurged(world, durable, oracle, purged)
     await checkKept(world, durable, oracle)
   }
   return {
@@ -168,6 +179,7 @@ export async function runCollecting(
     faults: swarm.landed,
     crashes: processes.reduce((sum, process) => sum + process.crashes, 0),
     ...counts,
+    purged: purged.ended,
     trace: world.trace,
   }
 }
@@ -227,9 +239,14 @@ async function author(world: World, user: User, name: number, promised: Promised
   for (let n = 0; n < COMMITS; n++) {
     const draw = world.random.next()
     if (draw < 0.5) {
-      const made = await commit(world, user, branch)
-      if (made) mine.push(made)
-      if (made) promised.push(made)
+      // Sometimes many at one moment, which wait for one another.
+      const crowd = Array.from({ length: world.chance(0.3) ? 5 : 1 })
+      const pauses = crowd.length === 1 ? PAUSES : 0
+      const commits = crowd.map(() => commit(world, user, branch, pauses))
+      for (const made of await Promise.all(commits)) {
+        if (made) mine.push(made)
+        if (made) promised.push(made)
+      }
     } else if (draw < 0.7) {
       const repo = `tmp${name}-${n}`
       await user.propose({ op: 'repo.create', name: repo })
@@ -250,12 +267,15 @@ async function author(world: World, user: User, name: number, promised: Promised
   }
 }
 
-function putting(world: World, files: Map<string, string>) {
+/** How often an author is stopped after a file. */
+const PAUSES = 0.3
+
+function putting(world: World, files: Map<string, string>, pauses = PAUSES) {
   return async (writer: TreeWriter): Promise<void> => {
     for (const [path, text] of files) {
       await writer.put(path as Path, utf8(text))
       // Somebody who was stopped in the middle.
-      if (world.chance(0.3)) await world.sleep(world.between(0, 5_000))
+      if (world.chance(pauses)) await world.sleep(world.between(0, 5_000))
     }
   }
 }
@@ -272,6 +292,7 @@ async function commit(
   world: World,
   user: User,
   branch: { readonly repo: string; readonly branch: string },
+  pauses = PAUSES,
 ): Promise<Promised | undefined> {
   const id = user.newId()
   const files = draft(world)
@@ -282,7 +303,7 @@ async function commit(
     async (api) => {
       const { objects } = api.versions
       const said = note ? await objects.putBytes(utf8(content(9))) : null
-      return await api.versions.commitFiles(P, branch, putting(world, files), request, {
+      return await api.versions.commitFiles(P, branch, putting(world, files, pauses), request, {
         note: said,
       })
     },
@@ -415,11 +436,17 @@ async function checkSaid(
 }
 
 /** Everything that is named is there, node by node and pack by pack. */
-async function checkReachable(world: World, durable: Durable, oracle: Oracle): Promise<void> {
+async function checkReachable(
+  world: World,
+  durable: Durable,
+  oracle: Oracle,
+  { packs }: Purged,
+): Promise<void> {
   const { marked, listing } = await markAll(durable, oracle)
   if (marked !== undefined) return world.violate('I11', `a root cannot be walked: ${marked}`)
-  if (listing.missing.size > 0)
-    world.violate('I11', `packs in use are missing: ${[...listing.missing].join(' ')}`)
+  // Those of purged nodes are looked at by reading (checkPurged).
+  const missing = [...listing.missing].filter((pack) => !packs.has(pack))
+  if (missing.length > 0) world.violate('I11', `packs in use are missing: ${missing.join(' ')}`)
 }
 
 /** Without what its author may have died before writing. */

@@ -15,6 +15,8 @@ export interface Acked {
 export class Ledger {
   readonly acked: Acked[] = []
   readonly rejected = new Map<Id, string>()
+  /** Of commits that were refused: nothing of them may be in any tree. */
+  readonly refused: Pick<Acked, 'key' | 'path' | 'content'>[] = []
   /** Files put into open commits and acknowledged. */
   readonly staged: { commit: CommitKey; path: string; content: string }[] = []
 }

@@ -11,6 +11,7 @@ import { DEFAULT_PROJECT } from '../../src/model/name.ts'
 import type { Fact, Op } from '../../src/model/ops.ts'
 import type { Keeping } from '../../src/objects/upkeep/collect.ts'
 import { ObjectEngine } from '../../src/objects/engine.ts'
+import type { Merging } from '../../src/objects/objects.ts'
 import type { Tables } from '../../src/tables/tables.ts'
 import { versionsMachine } from '../../src/versions/machine.ts'
 import type { Prepared } from '../../src/versions/prepared.ts'
@@ -29,6 +30,8 @@ export type VersionsMachine = Machine<Op, Fact, State, Prepared>
 /** Planted bugs: each wraps one part when a process is built. See test/planted. */
 export interface Defect {
   machine?(machine: VersionsMachine, life: Life): VersionsMachine
+  /** Of what writers merge. */
+  merging?(merging: Merging): Merging
   writerTables?(tables: Tables): Tables
   writerBus?(bus: Bus, life: Life): Bus
   apiTables?(tables: Tables): Tables
@@ -100,7 +103,14 @@ export async function openWriter(
   const log = new LogClient<Op, Fact>(ports)
   const reader = new Reader({ ...ports, watermark: (project) => log.watermark(project) })
   const sound = versionsMachine({
-    objects,
+    objects: {
+      merging: () => {
+        const merging = objects.merging()
+        return defect.merging?.(merging) ?? merging
+      },
+      stats: (root) => objects.stats(root),
+      loadCondemned: () => objects.loadCondemned(),
+    },
     reader,
     emptyRoot: await objects.emptyTree(),
     condemnedFor: new Map(),

@@ -115,6 +115,10 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
         go(authors(users(), author, small ? 1 : 2))
       go(openCommits(users, go, small ? 1 : 2))
       if (!small) go(late(users()))
+      for (let round = 0; round < (small ? 1 : 3); round++) {
+        const pauseMs = world.between(0, 4_000)
+        for (let n = 0; n < (small ? 3 : 6); n++) go(oneOfCrowd(users(), round, n, pauseMs))
+      }
     })().finally(() => working--),
   )
 
@@ -186,6 +190,16 @@ async function authors(user: User, author: number, commits: number): Promise<voi
     await user.pause(3_000)
     if (n === 0) await user.commit(IN, path, `content ${author} ${n}`, id)
   }
+}
+
+/**
+ * Many commit to one branch at one moment, beside a feed, so that they wait for one another. Some write a
+ * file where another makes a directory: one of those two is refused.
+ */
+async function oneOfCrowd(user: User, round: number, n: number, pauseMs: number): Promise<void> {
+  await user.pause(pauseMs, pauseMs)
+  const place = n % 3 === 2 ? `${round}-${n - 1}/below` : `${round}-${n}`
+  await user.commit(FEED, `crowd/c${place}`, `of the crowd ${round} ${n}`)
 }
 
 /** Refused before its repo is there; the same request stays refused afterwards. */

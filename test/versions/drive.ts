@@ -11,6 +11,7 @@ import { makeTreeRef, refId } from '../../src/model/tree-ref.ts'
 import type { Entry, Verdict } from '../../src/log/machine.ts'
 import { decide } from '../../src/versions/decide/decide.ts'
 import { foldEntry } from '../../src/versions/fold.ts'
+import { HistoryCheck } from '../../src/versions/history-check.ts'
 import type { Delivered, Dropping, Prepared } from '../../src/versions/prepared.ts'
 import type { Cells, State, View } from '../../src/versions/state.ts'
 import { emptyState } from '../../src/versions/state.ts'
@@ -61,8 +62,11 @@ export class Drive {
   readonly #onBranch = new Map<string, Map<Id, Commit>>()
   #made = 0
 
+  readonly #history: HistoryCheck
+
   constructor(project = 'default') {
     this.state = emptyState(project)
+    this.#history = new HistoryCheck(project)
   }
 
   get seq(): number {
@@ -120,6 +124,8 @@ export class Drive {
         (_, value: unknown) => Object.freeze(value),
       ) as Entry<Fact>
       foldEntry(this.state, entry)
+      const faults = this.#history.faultsOf(entry)
+      if (faults.length > 0) throw new Error(faults.map(({ text }) => text).join('\n'))
       this.entries.push(entry)
       for (const commit of commitsIn(entry)) {
         this.commits.set(commitKey(commit), commit)

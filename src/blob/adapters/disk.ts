@@ -2,13 +2,14 @@
 // place, and its directory synced: it is whole or absent, whatever crashes when. Puts that run at the
 // same time share a directory's sync.
 
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AssertionError } from '../../base/assert.ts'
 import { forEachLimit } from '../../base/async.ts'
 import { VarveError, toVarveError } from '../../base/errors.ts'
 import type { BlobKey, BlobObject, BlobStore } from '../blob.ts'
 import { checkKey } from '../key.ts'
+import { writeDirect } from './direct.ts'
 import type { OpenFile } from './open-files.ts'
 import { OpenFiles } from './open-files.ts'
 
@@ -111,10 +112,11 @@ export class DiskBlobStore implements BlobStore {
     await this.#make(directory)
     const tmp = join(this.#tmp, String(this.#nextTmp++))
     try {
-      const file = await open(tmp, 'wx')
+      const pages = await writeDirect(tmp, bytes)
+      const file = await open(tmp, constants.O_WRONLY | constants.O_CREAT)
       try {
-        for (let at = 0; at < bytes.length;)
-          at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
+        for (let at = pages; at < bytes.length;)
+          at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten
         await file.datasync()
       } finally {
         await file.close()

@@ -5,13 +5,11 @@
 //   become layers themselves, of the directory at that name.
 // - Where a file meets a directory, `clash` is told and the earlier stays.
 
-import { compareUtf8 } from '../../base/bytes.ts'
-import { leaves } from '../trees/directory.ts'
 import { CLASH, Draft, layered, Layers, stack } from './draft.ts'
 import type { Child } from './draft.ts'
+import { Layer, LayerHeap } from './layer.ts'
 import { GONE, Item } from '../trees/item.ts'
-import type { DirNode } from '../trees/item.ts'
-import { isInner } from '../trees/node.ts'
+import { LeafEntry } from '../trees/leaf.ts'
 import type { PackStore } from '../store.ts'
 
 /** A name, and what several layers come to there. */
@@ -23,43 +21,44 @@ export interface Named {
 const BATCH = 1024
 /** First leaves that are fetched at the same time. */
 const OPENING = 16
-/** Leaves that are fetched ahead, of all layers together. */
-const AHEAD = 64
-
 export class Folding {
   readonly #store: PackStore
   readonly #clash: (path: string) => void
   readonly #prefix: string
-  /** A heap: the first is the one whose name is least, of equal names that of the lowest layer. */
-  readonly #heap: Layer[] = []
-  #unopened: readonly Layer[]
+  readonly #layers: readonly Layer[]
+  #isOpen = false
+  readonly #heap: LayerHeap
 
   /** @param prefix path of the directory with a slash at its end, or empty for the root */
   constructor(store: PackStore, layers: Layers, prefix: string, clash: (path: string) => void) {
     this.#store = store
     this.#clash = clash
     this.#prefix = prefix
-    const most = Math.floor(AHEAD / layers.over.length)
-    this.#unopened = layers.over.map((child, order) => new Layer(store, child, order, most))
+    const { length } = layers.over
+    this.#layers = layers.over.map((child, order) => new Layer(store, child, order, length))
+    this.#heap = new LayerHeap(this.#layers)
   }
 
   /** Some more names; undefined: there are none. */
   async next(): Promise<readonly Named[] | undefined> {
-    if (this.#unopened.length > 0) await this.#open()
+    if (!this.#isOpen) await this.#open()
     const heap = this.#heap
     const batch: Named[] = []
-    while (batch.length < BATCH && heap.length > 0) {
-      const { name, child } = heap[0] as Layer
+    for (let first = heap.first; first && batch.length < BATCH; first = heap.first) {
+      const { here, bytes, from, end } = first
       // Waiting where there is nothing to wait for would cost more than all else.
-      if (!this.#step()) await this.#refill()
-      if (heap[0]?.name !== name) {
-        batch.push({ name, value: alone(child) })
+      if (!this.#step(first)) await this.#refill(first)
+      // Of one layer each name is another.
+      let next = heap.first
+      if (next === first || !next?.isAt(bytes, from, end)) {
+        batch.push(here instanceof LeafEntry ? here : { name: here.name, value: alone(here.value) })
         continue
       }
-      const children = [child]
-      for (let top = heap[0]; top?.name === name; top = heap[0]) {
-        children.push(top.child)
-        if (!this.#step()) await this.#refill()
+      const { name } = here
+      const children = [here.value]
+      for (; next?.isAt(bytes, from, end); next = heap.first) {
+        children.push(next.here.value)
+        if (!this.#step(next)) await this.#refill(next)
       }
       const value = await this.#fold(children, this.#prefix + name)
       if (value) batch.push({ name, value })
@@ -68,61 +67,24 @@ export class Folding {
   }
 
   async #open(): Promise<void> {
-    const layers = this.#unopened
-    this.#unopened = []
-    for (let from = 0; from < layers.length; from += OPENING) {
-      const some = layers.slice(from, from + OPENING)
+    this.#isOpen = true
+    for (let from = 0; from < this.#layers.length; from += OPENING) {
+      const some = this.#layers.slice(from, from + OPENING)
       const filled = await Promise.all(some.map((layer) => layer.load()))
-      this.#heap.push(...some.filter((_, i) => filled[i]))
+      for (const [i, layer] of some.entries()) if (filled[i]) this.#heap.add(layer)
     }
-    for (let i = (this.#heap.length >> 1) - 1; i >= 0; i--) this.#sink(i)
   }
 
   /** The first is done with; false: its next leaf must be fetched. */
-  #step(): boolean {
-    const [top] = this.#heap as [Layer]
-    if (!top.step()) return false
-    this.#sink(0)
+  #step(first: Layer): boolean {
+    if (!first.step()) return false
+    this.#heap.moved()
     return true
   }
 
-  async #refill(): Promise<void> {
-    const [top] = this.#heap as [Layer]
-    if (!(await top.load())) {
-      const last = this.#heap.pop() as Layer
-      if (last === top) return
-      this.#heap[0] = last
-    }
-    this.#sink(0)
-  }
-
-  /** Puts the one at `from` where it belongs: all below it are a heap. */
-  #sink(from: number): void {
-    const heap = this.#heap
-    const layer = heap[from] as Layer
-    let at = from
-    let child = this.#leastBelow(at)
-    // Names of one layer often follow each other.
-    if (child === 0 || isBefore(layer, heap[child] as Layer)) return
-    // Mostly it belongs far below: down the whole way, and up again from there, compares half as often.
-    for (; child > 0; child = this.#leastBelow(at)) {
-      heap[at] = heap[child] as Layer
-      at = child
-    }
-    for (let above = (at - 1) >> 1; at > from; at = above, above = (at - 1) >> 1) {
-      if (!isBefore(layer, heap[above] as Layer)) break
-      heap[at] = heap[above] as Layer
-    }
-    heap[at] = layer
-  }
-
-  /** 0: there is none. */
-  #leastBelow(at: number): number {
-    const left = 2 * at + 1
-    const one = this.#heap[left]
-    const other = this.#heap[left + 1]
-    if (!one) return 0
-    return other && isBefore(other, one) ? left + 1 : left
+  async #refill(first: Layer): Promise<void> {
+    if (await first.load()) this.#heap.moved()
+    else this.#heap.drop()
   }
 
   async #fold(children: readonly Child[], path: string): Promise<Item | Layers | undefined> {
@@ -157,17 +119,6 @@ function alone(child: Child): Item | Layers {
   return child instanceof Draft ? new Layers(child.under, [child]) : child
 }
 
-function isBefore(a: Layer, b: Layer): boolean {
-  if (a.name === b.name) return a.order < b.order
-  return a.isPlain && b.isPlain ? a.name < b.name : compareUtf8(a.name, b.name) < 0
-}
-
-/** Whether it stands among others of its kind in UTF-16 as in UTF-8: no surrogates, nor what lies above them. */
-function isPlain(name: string): boolean {
-  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) >= 0xd800) return false
-  return true
-}
-
 /**
  * Whether nothing is written here: deletes below a file have nothing to delete, and no conflict. `clash` is
  * told what clashes among the layers.
@@ -192,57 +143,4 @@ export async function onlyDeletes(
       if (!only && layers.over.length === 1) return false
     }
   return only
-}
-
-/** One layer, read forwards. */
-class Layer {
-  readonly order: number
-  name = ''
-  /** All names of the leaf are, which compare faster then. */
-  isPlain = true
-  readonly #store: PackStore
-  readonly #most: number
-  #from: Child | undefined
-  #leaves: AsyncIterator<DirNode> | undefined
-  #names: readonly string[] = []
-  #children: readonly Child[] = []
-  #at = 0
-
-  constructor(store: PackStore, from: Child, order: number, most: number) {
-    this.#store = store
-    this.#most = most
-    this.#from = from
-    this.order = order
-  }
-
-  get child(): Child {
-    return this.#children[this.#at] as Child
-  }
-
-  /** To the next name; false: it must be loaded. */
-  step(): boolean {
-    if (++this.#at >= this.#names.length) return false
-    this.name = this.#names[this.#at] as string
-    return true
-  }
-
-  /** To the first name of the next leaf; false: there is none. */
-  async load(): Promise<boolean> {
-    const from = this.#from
-    this.#from = undefined
-    if (from instanceof Draft) {
-      this.#names = from.names()
-      this.#children = this.#names.map((name) => from.children.get(name) as Child)
-    } else {
-      const node = from && (await this.#store.node(from))
-      if (from && node && isInner(node))
-        this.#leaves = leaves(this.#store, from, undefined, this.#most)
-      const leaf = node && !isInner(node) ? node : (await this.#leaves?.next())?.value
-      this.#names = leaf?.names ?? []
-      this.#children = leaf?.items ?? []
-    }
-    this.isPlain = this.#names.every(isPlain)
-    this.#at = -1
-    return this.step()
-  }
 }

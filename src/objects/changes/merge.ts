@@ -14,7 +14,8 @@ import type { Under } from './draft.ts'
 import { itemOfRef } from '../trees/entries.ts'
 import { Folding, onlyDeletes } from './layers.ts'
 import { APPEND, DIR, GONE, INLINE_DIR, Item, MARKED, sameItem, TOMBSTONE } from '../trees/item.ts'
-import { EMPTY_DIR, isInner } from '../trees/node.ts'
+import { LeafEntry } from '../trees/leaf.ts'
+import { EMPTY_DIR, isInner, replacing } from '../trees/node.ts'
 import type { Edit } from '../trees/prolly.ts'
 import type { Sink } from './sink.ts'
 import { storeChanged } from '../files/splice.ts'
@@ -111,9 +112,9 @@ export class Merger {
   async #asRoot(item: Item | undefined, replaces: boolean, base?: Item): Promise<Item | undefined> {
     if (!replaces && item?.kind !== INLINE_DIR) return item
     const node = item ? await this.#store.node(item) : EMPTY_DIR
-    const flags = replaces ? { marks: true, replaces } : {}
-    if (isInner(node)) return this.#sink.inner({ ...node, ...flags })
-    return this.#sink.dir({ ...node, ...flags }, base?.place && new Map([[base.id, base]]))
+    if (isInner(node)) return this.#sink.inner(replaces ? { ...node, marks: true, replaces } : node)
+    const root = replaces ? replacing(node) : node
+    return this.#sink.dir(root, base?.place && new Map([[base.id, base]]))
   }
 
   async #narrowed({ under, over }: Layers): Promise<Layers> {
@@ -135,7 +136,12 @@ export class Merger {
     const folding = new Folding(this.#store, layers, prefix, this.#clash)
     for (let batch = await folding.next(); batch; batch = await folding.next()) {
       const edits: Edit<Item>[] = []
-      for (const { name, value: change } of batch) {
+      for (const named of batch) {
+        if (named instanceof LeafEntry) {
+          edits.push(named)
+          continue
+        }
+        const { name, value: change } = named
         const value =
           change instanceof Item ? change : await this.#runDir(change, `${prefix}${name}/`)
         if (value) edits.push({ name, value })
@@ -174,13 +180,18 @@ export class Merger {
     prefix: string,
     ofBase: boolean,
   ): AsyncGenerator<Edit<Item>[]> {
-    const base = new Lookup(this.#store, was)
+    const base = was && new Lookup(this.#store, was)
     const folding = new Folding(this.#store, layers, prefix, this.#clash)
     for (let batch = await folding.next(); batch; batch = await folding.next()) {
       const edits: Edit<Item>[] = []
       for (const named of batch) {
+        // Most are: they go as they lie, and nothing is made of them.
+        if (!base && named instanceof LeafEntry && named.isFile) {
+          edits.push(named)
+          continue
+        }
         const { name, value: change } = named
-        const found = base.at(name)
+        const found = base?.at(name)
         const below = found instanceof Promise ? await found : found
         const made = this.#onto(below, change, prefix + name, ofBase)
         const value = made instanceof Promise ? await made : made

@@ -9,12 +9,13 @@ import type { ReadLists, SaveLists } from '../files/chunk-list.ts'
 import type { Known } from '../files/known.ts'
 import type { ListNode } from '../files/list-node.ts'
 import { encodeListNode, isListInner } from '../files/list-node.ts'
+import type { Cutting } from '../guests.ts'
 import { Lru } from '../lru.ts'
 import type { DirNode } from '../trees/item.ts'
 import type { InnerNode } from '../trees/node.ts'
 import type { EncodedNode } from '../trees/node-bytes.ts'
 import { DIR, idItem, LIST, MARKED } from '../trees/item.ts'
-import { encodeDir, encodeInner } from '../trees/node.ts'
+import { decodeDir, encodeDir, encodeInner } from '../trees/node.ts'
 import type { Item } from '../trees/item.ts'
 import type { PackWriter, Place } from '../packs/pack.ts'
 import { unlaid } from '../packs/pack.ts'
@@ -53,9 +54,12 @@ export class Sink implements ReadLists, SaveLists {
     this.#pack = store.openPack()
   }
 
-  /** Stores a chunk unless it is known to be stored. */
-  chunk(bytes: Uint8Array, known?: Known): { id: Uint8Array; place: Place } {
-    const hash = this.#store.ids.hash(bytes)
+  /** Stores a chunk unless it is known to be stored. `hash`: its BLAKE3, where the caller has it. */
+  chunk(
+    bytes: Uint8Array,
+    known?: Known,
+    hash: Uint8Array = this.#store.ids.hash(bytes),
+  ): { id: Uint8Array; place: Place } {
     const id = this.#store.ids.ofHash(hash)
     const key = toHex(id)
     const own = this.#own.get(key)
@@ -67,6 +71,10 @@ export class Sink implements ReadLists, SaveLists {
       if (this.#ownKeys.length < OWN_CHUNKS) this.#ownKeys.push([key, place])
     }
     return { id, place }
+  }
+
+  get cutting(): Cutting | undefined {
+    return this.#store.cutting
   }
 
   /** Stores a chunk wherever else it lies, so that nothing depends on another pack; where it will lie. */
@@ -166,7 +174,8 @@ export class Sink implements ReadLists, SaveLists {
       const bytes = encoded().stored()
       // Whoever reads it next, be it this writer itself, has it at hand; nobody else knows where it lies.
       this.#rememberedBytes += bytes.length
-      if (this.#rememberedBytes <= REMEMBERED_BYTES) this.#store.remember(item, node, bytes.length)
+      if (this.#rememberedBytes <= REMEMBERED_BYTES)
+        this.#store.remember(item, asRead(node, bytes), bytes.length)
       return bytes
     }
     this.#pack.addNode(item.src, stored, must(item.place, 'a place'))
@@ -183,4 +192,9 @@ export class Sink implements ReadLists, SaveLists {
   abandon(): void {
     this.#pack.abandon()
   }
+}
+
+/** What it will be when it is read, which holds on to nothing that went into it. */
+function asRead(node: StoredNode, stored: Uint8Array): StoredNode {
+  return 'heldBytes' in node ? decodeDir(stored.slice()) : node
 }

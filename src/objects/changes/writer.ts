@@ -3,7 +3,7 @@
 // put aside is found then, and not where it is written.
 
 import { assert } from '../../base/assert.ts'
-import { VarveError } from '../../base/errors.ts'
+import { isVarveError, VarveError } from '../../base/errors.ts'
 import type { TreeStats } from '../../model/entities.ts'
 import type { Path } from '../../model/path.ts'
 import { ROOT } from '../../model/path.ts'
@@ -34,6 +34,8 @@ import { Sink } from './sink.ts'
 import type { PackStore } from '../store.ts'
 import { find, rootItem } from '../trees/walk.ts'
 
+/** The first; each is twice the one before, up to SLAB_BYTES: who writes little keeps little. */
+const FIRST_SLAB_BYTES = 1024
 const SLAB_BYTES = 64 * 1024
 
 /** Puts ids and small contents of many items into one array: one of its own costs ten times an id. */
@@ -46,7 +48,8 @@ class Slabs {
     if (!place && kind !== INLINE) return item
     const length = place ? ID_BYTES : sizeBytes
     if (this.#used + length > this.#slab.length) {
-      this.#slab = new Uint8Array(SLAB_BYTES)
+      const slabBytes = Math.min(SLAB_BYTES, this.#slab.length * 2 || FIRST_SLAB_BYTES)
+      this.#slab = new Uint8Array(slabBytes)
       this.#used = 0
     }
     const from = this.#used
@@ -63,6 +66,8 @@ export class PackedTreeWriter implements TreeWriter {
   readonly #store: PackStore
   readonly #base: TreeRef | null
   readonly #sink: Sink
+  /** What was found stored before may have gone when it is another. */
+  readonly #round: number
   readonly #limitBytes: number
   #under: Under = 'base'
   /** Put aside, the first lowest; then comes the draft. */
@@ -83,6 +88,7 @@ export class PackedTreeWriter implements TreeWriter {
     this.#base = base
     this.#limitBytes = limitBytes
     this.#sink = new Sink(store)
+    this.#round = store.condemned.round
   }
 
   async put(
@@ -92,9 +98,11 @@ export class PackedTreeWriter implements TreeWriter {
   ): Promise<FileEntry> {
     this.#open(path)
     const kept = encodeAttributes(attributes)
-    return this.#write(async () => {
-      const item = (await this.#stored(path, content)).withAttributes(kept)
-      await this.#place(path, item)
+    // What is at hand is not waited for: of very many small files that is what they cost.
+    return await this.#write(async () => {
+      const stored = this.#stored(path, content)
+      const item = (stored instanceof Item ? stored : await stored).withAttributes(kept)
+      if (!this.#fits(path, item)) await this.#fitLater(path, item)
       return fileEntryOf(this.#store.ids, path, item)
     })
   }
@@ -264,13 +272,30 @@ export class PackedTreeWriter implements TreeWriter {
       return await work()
     } catch (error) {
       this.#sink.abandon()
-      throw error
+      throw await this.#whyLost(error)
     }
+  }
+
+  /** What is missing here may have been collected since this writer found that it was stored. */
+  async #whyLost(error: unknown): Promise<unknown> {
+    if (!isVarveError(error, 'CORRUPT')) return error
+    const { condemned } = this.#store
+    await condemned.load()
+    if (condemned.round === this.#round) return error
+    return new VarveError(
+      'SESSION_CLOSED',
+      'cannot put together what was written: what it was built on was collected meanwhile',
+      { cause: error },
+    )
   }
 
   /** @throws VarveError PATH_CONFLICT where this writer itself has a file and a directory */
   async #place(path: Path, item: Item): Promise<void> {
-    if (this.#fits(path, item)) return
+    if (!this.#fits(path, item)) await this.#fitLater(path, item)
+  }
+
+  /** @throws VarveError PATH_CONFLICT */
+  async #fitLater(path: Path, item: Item): Promise<void> {
     // With what was put aside it may be none, as where only deletes stand against a file: the merge will see.
     if (this.#runs.length === 0 || this.#writing > 1) throw conflict(path)
     await this.#putAside()
@@ -298,9 +323,14 @@ export class PackedTreeWriter implements TreeWriter {
     return true
   }
 
-  async #stored(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<Item> {
+  #stored(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Item | Promise<Item> {
     const tiny = content instanceof Uint8Array && content.length <= INLINE_BYTES
     if (tiny || this.#base === null) return storeContent(this.#sink, content)
+    return this.#storedAgain(path, content)
+  }
+
+  /** Of what the file in the base has, chunks need not be stored. */
+  async #storedAgain(path: Path, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<Item> {
     const before = await find(this.#store, this.#base, path)
     if (!before?.isFile) return storeContent(this.#sink, content)
     const known = new Known()

@@ -3,6 +3,7 @@
 
 import { chunksBetween, ListBuilder } from './chunk-list.ts'
 import { closedSize, cutSize, MAX_CHUNK_BYTES, WHOLE_FILE_BYTES } from './chunker.ts'
+import { CutAhead } from './cut-ahead.ts'
 import type { Known } from './known.ts'
 import { CHUNK, idItem, INLINE, INLINE_BYTES, inlineItem } from '../trees/item.ts'
 import type { Item } from '../trees/item.ts'
@@ -10,6 +11,8 @@ import type { Sink } from '../changes/sink.ts'
 import type { PackStore } from '../store.ts'
 
 const WINDOW_BYTES = 4 * MAX_CHUNK_BYTES
+/** A content of which so much has come is taken for a long one. */
+const AHEAD_FROM_BYTES = 1024 * 1024
 
 /** Cuts and stores one file as it comes; holds at most the window. */
 export class ContentWriter {
@@ -52,7 +55,7 @@ export class ContentWriter {
     for (;;) {
       const size = closedSize(this.#window, this.#start, this.#end)
       if (size === 0) return
-      this.#add(this.#window.subarray(this.#start, this.#start + size))
+      this.add(this.#window.subarray(this.#start, this.#start + size))
       this.#start += size
       await this.room()
     }
@@ -62,25 +65,37 @@ export class ContentWriter {
     const rest = this.#window.subarray(this.#start, this.#end)
     const whole = this.list.isEmpty
     if (whole && rest.length <= INLINE_BYTES) return inlineItem(new Uint8Array(rest))
-    if (whole && rest.length <= WHOLE_FILE_BYTES) this.#add(rest)
+    if (whole && rest.length <= WHOLE_FILE_BYTES) this.add(rest)
     else for (let at = 0; at < rest.length;) at += this.#cut(rest, at, rest.length)
     await this.room()
     return this.list.only ?? this.list.end()
+  }
+
+  get isBusy(): boolean {
+    return this.#sink.busy
   }
 
   async room(): Promise<void> {
     if (this.#sink.busy) await this.#sink.room()
   }
 
-  #cut(bytes: Uint8Array, start: number, end: number): number {
-    const size = cutSize(bytes, start, end)
-    this.#add(bytes.subarray(start, start + size))
-    return size
+  /** What was pushed and not cut, which is the caller's from now on. */
+  takeRest(): Uint8Array {
+    const rest = this.#window.slice(this.#start, this.#end)
+    this.#end = this.#start
+    return rest
   }
 
-  #add(bytes: Uint8Array): void {
-    const { id, place } = this.#sink.chunk(bytes, this.#known)
+  /** The chunk that comes next, cut by somebody else. */
+  add(bytes: Uint8Array, hash?: Uint8Array): void {
+    const { id, place } = this.#sink.chunk(bytes, this.#known, hash)
     this.list.add(idItem(CHUNK, id, place, { sizeBytes: bytes.length }))
+  }
+
+  #cut(bytes: Uint8Array, start: number, end: number): number {
+    const size = cutSize(bytes, start, end)
+    this.add(bytes.subarray(start, start + size))
+    return size
   }
 
   /** Takes what fits into the window. */
@@ -102,21 +117,54 @@ export class ContentWriter {
   }
 }
 
-export async function storeContent(
+/** At once where that can be: of very many small files a promise costs more than the storing. */
+export function storeContent(
+  sink: Sink,
+  content: Uint8Array | AsyncIterable<Uint8Array>,
+  known?: Known,
+): Item | Promise<Item> {
+  if (!(content instanceof Uint8Array) || content.length > WHOLE_FILE_BYTES)
+    return storeLong(sink, content, known)
+  if (content.length <= INLINE_BYTES) return inlineItem(new Uint8Array(content))
+  const { id, place } = sink.chunk(content, known)
+  const item = idItem(CHUNK, id, place, { sizeBytes: content.length })
+  return sink.busy ? sink.room().then(() => item) : item
+}
+
+async function storeLong(
   sink: Sink,
   content: Uint8Array | AsyncIterable<Uint8Array>,
   known?: Known,
 ): Promise<Item> {
-  if (content instanceof Uint8Array && content.length <= WHOLE_FILE_BYTES) {
-    if (content.length <= INLINE_BYTES) return inlineItem(new Uint8Array(content))
-    const { id, place } = sink.chunk(content, known)
-    if (sink.busy) await sink.room()
-    return idItem(CHUNK, id, place, { sizeBytes: content.length })
-  }
   const writer = new ContentWriter(sink, known)
   if (content instanceof Uint8Array) await writer.push(content)
-  else for await (const bytes of content) await writer.push(bytes)
+  else await pushAll(sink, writer, content)
   return writer.end()
+}
+
+/** What is long is cut on another thread from some point on. */
+async function pushAll(
+  { cutting }: Sink,
+  writer: ContentWriter,
+  content: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const take = (chunk: Uint8Array, hash: Uint8Array): Promise<void> | undefined => {
+    writer.add(chunk, hash)
+    return writer.isBusy ? writer.room() : undefined
+  }
+  let ahead: CutAhead | undefined
+  try {
+    for await (const bytes of content) {
+      if (!ahead && cutting && writer.list.sizeBytes >= AHEAD_FROM_BYTES) {
+        ahead = CutAhead.begin(cutting, take)
+        await ahead?.push(writer.takeRest())
+      }
+      await (ahead ?? writer).push(bytes)
+    }
+    await ahead?.end()
+  } finally {
+    ahead?.free()
+  }
 }
 
 /** The bytes of a file, or of a part of it; a range beyond the end is cut short. */

@@ -41,6 +41,16 @@ export class ByteWriter {
     this.varint(value >= 0 ? value * 2 : -value * 2 - 1)
   }
 
+  /** The bytes of hex digits, of which there is an even number. */
+  hex(digits: string): void {
+    const size = digits.length >> 1
+    this.#room(size)
+    for (let i = 0; i < size; i++)
+      this.bytes[this.at + i] =
+        (digitOf(digits.charCodeAt(2 * i)) << 4) | digitOf(digits.charCodeAt(2 * i + 1))
+    this.at += size
+  }
+
   /** `size` bytes of `from` starting at `start`. */
   copy(from: Uint8Array, start: number, size: number): void {
     this.#room(size)
@@ -80,6 +90,10 @@ export class ByteWriter {
   }
 }
 
+function digitOf(unit: number): number {
+  return unit < 0x3a ? unit - 0x30 : (unit | 0x20) - 0x57
+}
+
 /** As ByteWriter writes it. */
 export function varintBytes(value: number): number {
   let bytes = 1
@@ -99,7 +113,32 @@ export function textBytes(value: string): number {
 }
 
 /** Up to so many bytes a decoder costs more than it saves. */
-const SHORT_TEXT = 32
+const SHORT_TEXT = 64
+/** Units of a short text, by its length: what is filled again costs less than what grows. */
+const UNITS: readonly number[][] = Array.from({ length: SHORT_TEXT + 1 }, (_, length) =>
+  Array.from({ length }, () => 0),
+)
+
+/** A string of its own. @throws VarveError CORRUPT */
+export function decodeText(bytes: Uint8Array, from: number, end: number): string {
+  const size = end - from
+  if (size <= SHORT_TEXT) {
+    // In one piece: a string made by adding is put together again by whoever compares it.
+    const units = UNITS[size] as number[]
+    let i = 0
+    for (; i < size; i++) {
+      const byte = bytes[from + i] as number
+      if (byte >= 0x80) break
+      units[i] = byte
+    }
+    if (i === size) return String.fromCharCode(...units)
+  }
+  try {
+    return decoder.decode(bytes.subarray(from, end))
+  } catch {
+    throw corrupt('a name is not UTF-8')
+  }
+}
 
 /** Reads what ByteWriter wrote and trusts none of it. @throws VarveError CORRUPT */
 export class ByteReader {
@@ -117,6 +156,11 @@ export class ByteReader {
   }
 
   varint(): number {
+    const first = this.bytes[this.at]
+    if (first !== undefined && first < 0x80) {
+      this.at++
+      return first
+    }
     let value = 0
     let scale = 1
     for (let i = 0; i < 8; i++) {
@@ -148,21 +192,19 @@ export class ByteReader {
   text(): string {
     const size = this.varint()
     const start = this.skip(size)
-    if (size <= SHORT_TEXT) {
-      // In one piece: a string made by adding is put together again by whoever compares it.
-      const units: number[] = []
-      for (let i = start; i < this.at; i++) {
-        const byte = this.bytes[i] as number
-        if (byte >= 0x80) break
-        units.push(byte)
-      }
-      if (units.length === size) return String.fromCharCode(...units)
-    }
-    try {
-      return decoder.decode(this.bytes.subarray(start, this.at))
-    } catch {
-      throw corrupt('a name is not UTF-8')
-    }
+    return decodeText(this.bytes, start, this.at)
+  }
+
+  /** Steps over a text, which is well-formed; whether it is ASCII. */
+  skipText(): boolean {
+    const size = this.varint()
+    const start = this.skip(size)
+    const { bytes, at } = this
+    let bits = 0
+    for (let i = start; i < at; i++) bits |= bytes[i] as number
+    if (bits < 0x80) return true
+    decodeText(bytes, start, at)
+    return false
   }
 
   end(): void {

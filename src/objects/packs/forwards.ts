@@ -2,7 +2,7 @@
 // what names the old place finds the new one here.
 //
 //   varint packs · 16 bytes of name each · varint frames · for each, in order of where it lay:
-//     varint offset − the one before · varint which pack · varint offset there
+//     varint offset − the one before · varint which pack · varint offset there · varint length there, 0: as before
 
 import { fromHex, toHex } from '../../base/bytes.ts'
 import { defineTable } from '../../tables/schema.ts'
@@ -26,7 +26,7 @@ const FRAME_WEIGHT_BYTES = 120
 /** So often at most a frame was carried over. */
 const MOST_STEPS = 1_000
 
-/** By where a frame lay in its pack, where it lies now. */
+/** By where a frame lay in its pack, where it lies now; length 0: it is as long as it was. */
 export type Moves = ReadonlyMap<number, Place>
 
 export class Forwards {
@@ -52,8 +52,10 @@ export class Forwards {
   /** Where a frame has gone, and from there, step by step. @throws VarveError UNAVAILABLE */
   async *from(place: Place): AsyncGenerator<Place> {
     let at = (await this.of(place.pack))?.get(place.offset)
+    let { length } = place
     for (let step = 0; at && step < MOST_STEPS; step++) {
-      yield { ...at, length: place.length }
+      length = at.length || length
+      yield { ...at, length }
       at = (await this.of(at.pack))?.get(at.offset)
     }
   }
@@ -85,7 +87,7 @@ function keyOf(pack: string): { store: string; bucket: string; pack: string } {
 
 function encodeMoves(moves: Moves): Uint8Array {
   const packs = [...new Set([...moves.values()].map(({ pack }) => pack))]
-  const out = new ByteWriter(16 + packs.length * 16 + moves.size * 6)
+  const out = new ByteWriter(16 + packs.length * 16 + moves.size * 7)
   out.varint(packs.length)
   for (const pack of packs) out.copy(fromHex(pack), 0, 16)
   out.varint(moves.size)
@@ -94,6 +96,7 @@ function encodeMoves(moves: Moves): Uint8Array {
     out.varint(offset - last)
     out.varint(packs.indexOf(to.pack))
     out.varint(to.offset)
+    out.varint(to.length)
     last = offset
   }
   return out.done().slice()
@@ -110,7 +113,7 @@ function decodeMoves(bytes: Uint8Array): Moves {
   for (let left = reader.varint(); left > 0; left--) {
     last += reader.varint()
     const pack = packs[reader.varint()] ?? ''
-    moves.set(last, { pack, offset: reader.varint(), length: 0 })
+    moves.set(last, { pack, offset: reader.varint(), length: reader.varint() })
   }
   reader.end()
   return moves

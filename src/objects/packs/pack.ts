@@ -9,14 +9,14 @@
 // - A byte that is not compressed is copied once, from where the caller has it into the pack.
 
 import { assert } from '../../base/assert.ts'
-import { toHex } from '../../base/bytes.ts'
+import { EMPTY, toHex } from '../../base/bytes.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blob/blob.ts'
 import { frameHead, RAW, readHead, ZSTD } from './frame.ts'
 import type { Compute } from '../guests.ts'
 import type { Ids } from '../ids.ts'
 import type { PackBuffers } from './pack-buffers.ts'
-import { MAX_PACK_BYTES } from './pack-buffers.ts'
+import { MAX_PACK_BYTES, SMALL_PACK_BYTES } from './pack-buffers.ts'
 import { PACK_MAGIC, PackFooter, packKey } from './pack-footer.ts'
 import { Probe } from './probe.ts'
 
@@ -89,7 +89,7 @@ export class PackWriter {
   #shared: Shared | undefined
   #sharedBody: Uint8Array | undefined
   #name = ''
-  #buffer: Uint8Array = new Uint8Array(0)
+  #buffer: Uint8Array = EMPTY
   #used = 0
   #footer = new PackFooter()
   #wake: (() => void)[] = []
@@ -116,7 +116,7 @@ export class PackWriter {
     })
     shared.ids.push(id)
     shared.sizes.push({ length: bytes.length })
-    this.#sharedBody ??= new Uint8Array(SHARED_FRAME_BYTES + SMALL_CHUNK_BYTES)
+    this.#sharedBody ??= this.#guests.buffers.takeSmall()
     this.#sharedBody.set(bytes, shared.usedBytes)
     shared.usedBytes += bytes.length
     if (shared.usedBytes >= SHARED_FRAME_BYTES) this.#closeShared()
@@ -183,7 +183,9 @@ export class PackWriter {
     this.#guests.open.delete(this.#name)
     for (const name of this.#sealed) this.#guests.open.delete(name)
     this.#guests.buffers.give(this.#buffer)
-    this.#buffer = new Uint8Array(0)
+    if (this.#sharedBody) this.#guests.buffers.give(this.#sharedBody)
+    this.#buffer = EMPTY
+    this.#sharedBody = undefined
     this.#used = 0
     this.#pending.length = 0
     this.#pendingBytes = 0
@@ -194,9 +196,11 @@ export class PackWriter {
   #closeShared(): void {
     const shared = this.#shared
     this.#shared = undefined
-    if (!shared || !this.#sharedBody) return
-    const body = this.#sharedBody.subarray(0, shared.usedBytes)
-    this.#addFrame(shared.ids, shared.sizes, body, shared.place)
+    const body = this.#sharedBody
+    if (!shared || !body) return
+    this.#sharedBody = undefined
+    this.#addFrame(shared.ids, shared.sizes, body.subarray(0, shared.usedBytes), shared.place)
+    this.#guests.buffers.give(body)
   }
 
   /** `bytes` are the caller's: they are copied, or laid before this returns. */
@@ -269,6 +273,7 @@ export class PackWriter {
     if (needed > this.#buffer.length) {
       const grown = this.#larger(needed)
       grown.set(this.#buffer.subarray(0, this.#used))
+      this.#guests.buffers.give(this.#buffer)
       this.#buffer = grown
     }
     this.#buffer.set(bytes, this.#used)
@@ -278,7 +283,8 @@ export class PackWriter {
   #larger(needed: number): Uint8Array {
     if (needed > MAX_PACK_BYTES) return new Uint8Array(needed)
     if (needed > GROWING_BYTES) return this.#guests.buffers.take()
-    return new Uint8Array(Math.max(4096, this.#buffer.length * 2, needed))
+    if (needed <= SMALL_PACK_BYTES) return this.#guests.buffers.takeSmall()
+    return new Uint8Array(Math.max(this.#buffer.length * 2, needed))
   }
 
   #seal(): void {
@@ -289,7 +295,7 @@ export class PackWriter {
     this.#guests.open.set(this.#name, () => bytes)
     this.#sealed.add(this.#name)
     this.#put(this.#name, bytes, buffer)
-    this.#buffer = new Uint8Array(0)
+    this.#buffer = EMPTY
     this.#used = 0
     this.#footer = new PackFooter()
   }

@@ -64,6 +64,7 @@ export async function namedChildrenOf(
     for (const one of each.parts) add(name, one)
     if (each.isDir || each.place) children.push({ name, item: each })
   }
-  for (const [i, each] of node.items.entries()) add(node.names[i], each)
+  const { names } = node
+  for (const [i, each] of node.items.entries()) add(names[i], each)
   return children
 }

@@ -38,15 +38,25 @@ export async function* diffItems(
     yield* diffItems(store, joinPath(path, pair.name), pair.old, pair.new)
 }
 
-/** Pairs as they come, while the directories of those behind them are on their way: more each time. */
-async function* foreseen(store: PackStore, pairs: AsyncGenerator<Pair>): AsyncGenerator<Pair> {
+/** So many at once from the beginning: of few changes all are there after one wait. */
+const FIRST_AHEAD = 4
+
+/**
+ * Pairs as they come, while the directories of those behind them are on their way: more each time.
+ * `isOpened`: whether those of a pair will be looked at.
+ */
+export async function* foreseen(
+  store: PackStore,
+  pairs: AsyncGenerator<Pair>,
+  isOpened: (pair: Pair) => boolean = () => true,
+): AsyncGenerator<Pair> {
   const held: Pair[] = []
   let isMore = true
-  for (let width = 1; ; width = Math.min(READ_AHEAD / 2, width * 2)) {
+  for (let width = FIRST_AHEAD; ; width = Math.min(READ_AHEAD / 2, width * 2)) {
     while (isMore && held.length < width) {
       const { done, value } = await pairs.next()
       if (done) isMore = false
-      else held.push(onItsWay(store, value))
+      else held.push(isOpened(value) ? onItsWay(store, value) : value)
     }
     const first = held.shift()
     if (!first) return

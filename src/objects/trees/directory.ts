@@ -3,7 +3,7 @@
 
 import { assert, must } from '../../base/assert.ts'
 import { compareUtf8 } from '../../base/bytes.ts'
-import { Ahead } from './ahead.ts'
+import { Ahead, below } from './ahead.ts'
 import { differences } from './differences.ts'
 import type { Difference } from './differences.ts'
 import type { Batches } from './feed.ts'
@@ -13,14 +13,17 @@ import {
   branchBytes,
   childOf,
   DirBranch,
-  dirNode,
   EMPTY_DIR,
+  entriesOf,
   entryBytes,
+  hasAt,
   isInner,
-  lowerBound,
+  madeDir,
+  placeIn,
   smallDir,
 } from './node.ts'
 import type { DirNode, Item } from './item.ts'
+import { Leaf, LeafEntry } from './leaf.ts'
 import type { InnerNode } from './node.ts'
 import { editedBy, placeOf } from './prolly.ts'
 import type { Cell, Edit, Nodes, ReadNodes } from './prolly.ts'
@@ -41,7 +44,7 @@ class StoredNodes implements ReadNodes<Item, DirBranch> {
   async cells(leaf: DirBranch): Promise<readonly Cell<Item>[]> {
     const node = await this.#store.node(leaf.item)
     assert(!isInner(node), 'a leaf')
-    return node.names.map((name, i) => ({ name, value: node.items[i] as Item }))
+    return entriesOf(node)
   }
 
   async branches(inner: DirBranch): Promise<readonly Cell<DirBranch>[]> {
@@ -55,22 +58,29 @@ class StoredNodes implements ReadNodes<Item, DirBranch> {
 class SavedNodes extends StoredNodes implements Nodes<Item, DirBranch> {
   readonly #splitSeed: number
   readonly #sink: Sink
+  readonly #from: PackStore
   readonly #were = new Map<string, Item>()
 
   constructor(store: PackStore, sink: Sink) {
     super(store)
+    this.#from = store
     this.#splitSeed = store.splitSeed
     this.#sink = sink
   }
 
-  override cells(leaf: DirBranch): Promise<readonly Cell<Item>[]> {
-    if (leaf.id) this.#were.set(leaf.id, leaf.item)
+  override async cells(leaf: DirBranch): Promise<readonly Cell<Item>[]> {
+    await this.#read(leaf)
     return super.cells(leaf)
   }
 
-  override branches(inner: DirBranch): Promise<readonly Cell<DirBranch>[]> {
-    if (inner.id) this.#were.set(inner.id, inner.item)
+  override async branches(inner: DirBranch): Promise<readonly Cell<DirBranch>[]> {
+    await this.#read(inner)
     return super.branches(inner)
+  }
+
+  /** Of one that was purged of something: what equals it as it was lies there no more. */
+  async #read({ id, item }: DirBranch): Promise<void> {
+    if (id && !this.#from.isRedacted(await this.#from.node(item))) this.#were.set(id, item)
   }
 
   saveWhole(cells: readonly Cell<Item>[], bytes: number): DirBranch {
@@ -84,14 +94,8 @@ class SavedNodes extends StoredNodes implements Nodes<Item, DirBranch> {
   }
 
   #leaf(cells: readonly Cell<Item>[], bytes: number, save: (node: DirNode) => Item): DirBranch {
-    const names: string[] = []
-    const items: Item[] = []
-    for (const cell of cells) {
-      names.push(cell.name)
-      items.push(cell.value)
-    }
-    const item = save(dirNode(names, items))
-    return new DirBranch(must(names.at(-1), 'name'), 0, bytes, item)
+    const item = save(madeDir(cells))
+    return new DirBranch(must(cells.at(-1), 'an entry').name, 0, bytes, item)
   }
 
   saveBranches(level: number, cells: readonly Cell<DirBranch>[]): DirBranch {
@@ -102,16 +106,18 @@ class SavedNodes extends StoredNodes implements Nodes<Item, DirBranch> {
     return new DirBranch(must(branches.at(-1), 'branch').name, level, bytes, item)
   }
 
-  cellBytes({ name, value }: Cell<Item>): number {
-    return entryBytes(name, value)
+  cellBytes(cell: Cell<Item>): number {
+    return entryBytes(cell)
   }
 
   branchBytes({ value }: Cell<DirBranch>): number {
     return branchBytes(value)
   }
 
-  hash(level: number, name: string): number {
-    return nameHash(this.#splitSeed, level, name)
+  hash(level: number, cell: { readonly name: string }): number {
+    return cell instanceof LeafEntry
+      ? cell.leaf.hashAt(this.#splitSeed, level, cell.at)
+      : nameHash(this.#splitSeed, level, cell.name)
   }
 }
 
@@ -134,12 +140,10 @@ export async function storeDir(
 async function openRoot(store: PackStore, item: Item): Promise<DirBranch | undefined> {
   const node = await store.node(item)
   if (!isInner(node)) {
-    const name = node.names.at(-1)
-    if (name === undefined) return undefined
-    const bytes = node.names.reduce(
-      (sum, one, i) => sum + entryBytes(one, node.items[i] as Item),
-      0,
-    )
+    if (node.count === 0) return undefined
+    const name = node.nameAt(node.count - 1)
+    let bytes = 0
+    for (let i = 0; i < node.count; i++) bytes += node.entryBytesAt(i)
     return new DirBranch(name, 0, bytes, item)
   }
   const bytes = node.branches.reduce((sum, one) => sum + one.cellBytes, 0)
@@ -169,9 +173,10 @@ async function* leavesOf(
     yield node
     return
   }
-  const items = node.branches.map((branch) => branch.item)
-  const ahead = new Ahead(store, items, most)
-  for (let i = after === undefined ? 0 : placeOf(node.branches, after, true); i < items.length; i++)
+  const { branches } = node
+  const ahead = new Ahead(store, below(node), most)
+  const from = after === undefined ? 0 : placeOf(branches, after, true)
+  for (let i = from; i < branches.length; i++)
     yield* leavesOf(store, await ahead.node(i), after, most)
 }
 
@@ -222,21 +227,25 @@ export class Lookup {
 
   /** What the directory has there. */
   at(name: string): Item | undefined | Promise<Item | undefined> {
-    const { names, items } = this.#leaf
-    this.#at = lowerBound(names, name, this.#at)
-    if (this.#at < names.length) return names[this.#at] === name ? items[this.#at] : undefined
+    const leaf = this.#leaf
+    this.#at = placeIn(leaf, name, this.#at)
+    if (this.#at < leaf.count) return this.#here(name)
     if (!this.#dir) return undefined
-    const leaf = leafAt(this.#store, this.#dir, name)
-    return leaf instanceof Promise
-      ? leaf.then((node) => this.#in(node, name))
-      : this.#in(leaf, name)
+    const next = leafAt(this.#store, this.#dir, name)
+    return next instanceof Promise
+      ? next.then((node) => this.#in(node, name))
+      : this.#in(next, name)
   }
 
   #in(leaf: DirNode | undefined, name: string): Item | undefined {
     this.#leaf = leaf ?? EMPTY_DIR
-    this.#at = lowerBound(this.#leaf.names, name)
-    if (this.#at >= this.#leaf.names.length) this.#dir = undefined
-    return this.#leaf.names[this.#at] === name ? this.#leaf.items[this.#at] : undefined
+    this.#at = placeIn(this.#leaf, name)
+    if (this.#at >= this.#leaf.count) this.#dir = undefined
+    return this.#here(name)
+  }
+
+  #here(name: string): Item | undefined {
+    return hasAt(this.#leaf, this.#at, name) ? this.#leaf.itemAt(this.#at) : undefined
   }
 }
 
@@ -246,14 +255,14 @@ export function sizesOf(node: DirNode | InnerNode): {
   readonly files: number
   readonly bytes: number
 } {
-  const of = isInner(node) ? node.branches.map(({ item }) => item) : node.items
+  if (!isInner(node)) return { entries: node.count, files: node.files, bytes: node.sizeBytes }
   let files = 0
   let bytes = 0
-  for (const item of of) {
+  for (const { item } of node.branches) {
     files += item.files
     bytes += item.sizeBytes
   }
-  return { entries: of.length, files, bytes }
+  return { entries: node.branches.length, files, bytes }
 }
 
 /** One name on both sides, where they differ. */
@@ -285,16 +294,26 @@ function nodeOf(
 function* differingLeaves(a: DirNode, b: DirNode): Generator<Pair> {
   let i = 0
   let j = 0
-  while (i < a.items.length || j < b.items.length) {
+  while (i < a.count || j < b.count) {
+    if (a instanceof Leaf && b instanceof Leaf)
+      while (i < a.count && j < b.count && a.isSameAt(i, b, j)) {
+        i++
+        j++
+      }
+    const left = i < a.count ? a.nameAt(i) : undefined
+    const right = j < b.count ? b.nameAt(j) : undefined
+    const name = left ?? right
+    if (name === undefined) return
     const order =
-      i >= a.items.length
+      left === undefined
         ? 1
-        : j >= b.items.length
+        : right === undefined
           ? -1
-          : compareUtf8(must(a.names[i], 'name'), must(b.names[j], 'name'))
-    const name = must(order <= 0 ? a.names[i] : b.names[j], 'name')
-    const old = order <= 0 ? a.items[i++] : undefined
-    const now = order >= 0 ? b.items[j++] : undefined
-    if (!sameItem(old, now)) yield { name, old, new: now }
+          : left === right
+            ? 0
+            : compareUtf8(left, right)
+    const old = order <= 0 ? a.itemAt(i++) : undefined
+    const now = order >= 0 ? b.itemAt(j++) : undefined
+    if (!sameItem(old, now)) yield { name: order <= 0 ? name : (right as string), old, new: now }
   }
 }

@@ -17,9 +17,11 @@ import {
   INLINE_DIR,
   inlineBytes,
   inlineItem,
+  isDirKind,
   Item,
   LIST,
 } from './item.ts'
+import type { DirNode } from './item.ts'
 import { decodeDir, encodeDir, isInner, smallDir } from './node.ts'
 import type { DirEntry, FileContent, FileEntry, TreeEntry } from '../objects.ts'
 
@@ -89,33 +91,75 @@ export function fileEntryOf(ids: Ids, path: Path, item: Item): FileEntry {
     : new StoredFile(ids, path, item)
 }
 
-/** Many are made of which only the path is looked at. */
-class StoredFile implements FileEntry {
+/** As `entryOf`, of an entry of a directory. */
+export function entryAt(ids: Ids, path: Path, node: DirNode, i: number): TreeEntry {
+  return isDirKind(node.kindAt(i))
+    ? dirEntryOf(ids, path, node.itemAt(i))
+    : fileEntryAt(ids, path, node, i)
+}
+
+/** As `fileEntryOf`, of an entry of a directory. */
+export function fileEntryAt(ids: Ids, path: Path, node: DirNode, i: number): FileEntry {
+  return node.isBareAt(i)
+    ? new ListedFile(ids, path, node, i)
+    : fileEntryOf(ids, path, node.itemAt(i))
+}
+
+abstract class AnyFile implements FileEntry {
   readonly kind = 'file'
   readonly path: Path
   readonly sizeBytes: number
   readonly #ids: Ids
-  readonly #item: Item
 
-  constructor(ids: Ids, path: Path, item: Item) {
+  constructor(ids: Ids, path: Path, sizeBytes: number) {
     this.path = path
-    this.sizeBytes = item.sizeBytes
+    this.sizeBytes = sizeBytes
     this.#ids = ids
-    this.#item = item
   }
 
+  protected abstract item(): Item
+
   get digest(): string {
-    const item = this.#item
+    const item = this.item()
     return item.kind === INLINE ? toHex(this.#ids.ofChunk(inlineBytes(item))) : item.id
   }
 
   get content(): FileContent {
-    return contentOf(this.#item)
+    return contentOf(this.item())
   }
 
   toJSON(): FileEntry {
     const { kind, path, sizeBytes, digest, content } = this
     return { kind, path, sizeBytes, digest, content }
+  }
+}
+
+class StoredFile extends AnyFile {
+  readonly #item: Item
+
+  constructor(ids: Ids, path: Path, item: Item) {
+    super(ids, path, item.sizeBytes)
+    this.#item = item
+  }
+
+  protected item(): Item {
+    return this.#item
+  }
+}
+
+/** Many are made of which only the path is looked at. */
+class ListedFile extends AnyFile {
+  readonly #node: DirNode
+  readonly #at: number
+
+  constructor(ids: Ids, path: Path, node: DirNode, at: number) {
+    super(ids, path, node.sizeBytesAt(at))
+    this.#node = node
+    this.#at = at
+  }
+
+  protected item(): Item {
+    return this.#node.itemAt(this.#at)
   }
 }
 

@@ -1,7 +1,7 @@
 // Where what a node names lies: one hint for each of its ids, in the same order, outside what is hashed. Most
 // lie behind the one before or in its very frame, so little is said of each.
 
-import { fromHex, toHex } from '../../base/bytes.ts'
+import { toHex } from '../../base/bytes.ts'
 import { ByteReader, ByteWriter, corrupt } from '../packs/codec.ts'
 import type { Place } from '../packs/pack.ts'
 
@@ -29,7 +29,7 @@ export class HintWriter {
 
   writeTo(out: ByteWriter): void {
     out.varint(this.#packs.size)
-    for (const pack of this.#packs.keys()) out.copy(fromHex(pack), 0, 16)
+    for (const pack of this.#packs.keys()) out.hex(pack)
     out.copy(this.#out.bytes, 0, this.#out.at)
   }
 }

@@ -2,6 +2,7 @@
 
 import { toHex, fromHex } from '../../base/bytes.ts'
 import { ID_BYTES, sameId } from '../ids.ts'
+import type { ByteWriter } from '../packs/codec.ts'
 import type { Place } from '../packs/pack.ts'
 
 export const INLINE = 0
@@ -22,8 +23,31 @@ export const SPLICE = 9
 
 export const INLINE_BYTES = 512
 
-/** A decoded directory, or a leaf of a large one; names[i] names items[i]. */
+/** A name, and what stands at it. */
+export interface Named {
+  readonly name: string
+  readonly value: Item
+}
+
+/** A directory, or a leaf of a large one: entries in byte order of their names. */
 export interface DirNode {
+  readonly count: number
+  nameAt(i: number): string
+  /** The same, cheap: it may hold on to the names of all, so it is for what is soon dropped. */
+  passingNameAt(i: number): string
+  itemAt(i: number): Item
+  /** Whether it has nothing that few have. */
+  isBareAt(i: number): boolean
+  kindAt(i: number): number
+  sizeBytesAt(i: number): number
+  filesAt(i: number): number
+  /** Where the name there stands against another: negative, zero or positive. */
+  orderAt(i: number, name: string): number
+  /** Of an entry as it is hashed, its name included. */
+  entryBytesAt(i: number): number
+  /** The entry as it is hashed; of the ids in it, in their order, the places. */
+  writeEntry(i: number, out: ByteWriter, places: Place[]): void
+  /** All at once, made anew each time. */
   readonly names: readonly string[]
   readonly items: readonly Item[]
   readonly files: number
@@ -31,6 +55,8 @@ export interface DirNode {
   readonly marks: boolean
   /** Only of a run's root: nothing of the base stays. */
   readonly replaces: boolean
+  /** Memory it takes, roughly, beside the bytes it was read from. */
+  readonly heldBytes: number
 }
 
 /** What few items have. */
@@ -49,6 +75,10 @@ interface Rare {
 export interface Span {
   readonly offset: number
   readonly deleteBytes: number
+}
+
+export function isDirKind(kind: number): boolean {
+  return kind === DIR || kind === MARKED || kind === INLINE_DIR
 }
 
 const NO_PARTS: readonly Item[] = []
@@ -84,7 +114,7 @@ export class Item {
   }
 
   get isDir(): boolean {
-    return this.kind === DIR || this.kind === MARKED || this.kind === INLINE_DIR
+    return isDirKind(this.kind)
   }
 
   /** A whole file, as trees hold them. */
@@ -170,6 +200,14 @@ export function splice(parts: readonly Item[], spans: readonly Span[]): Item {
 
 function sumBytes(parts: readonly Item[]): number {
   return parts.reduce((sum, part) => sum + part.sizeBytes, 0)
+}
+
+/** Of all ids that stand in an item, in their order. */
+export function addPlaces(item: Item, places: Place[]): void {
+  if (item.place) places.push(item.place)
+  for (const part of item.parts) addPlaces(part, places)
+  const node = item.rare.dir?.node
+  for (let i = 0; node && i < node.count; i++) addPlaces(node.itemAt(i), places)
 }
 
 /** Same content and attributes. Both items are of trees. */

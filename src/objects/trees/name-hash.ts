@@ -6,7 +6,7 @@ const PRIME = 0x01000193
 
 /** 0 … 2³² − 1. */
 export function nameHash(seed: number, level: number, name: string): number {
-  let hash = (seed ^ Math.imul(level + 1, 0x9e3779b1)) | 0
+  let hash = begun(seed, level)
   let i = 0
   for (; i < name.length; i++) {
     const unit = name.charCodeAt(i)
@@ -15,7 +15,28 @@ export function nameHash(seed: number, level: number, name: string): number {
   }
   if (i < name.length)
     for (const byte of encoder.encode(name.slice(i))) hash = Math.imul(hash ^ byte, PRIME)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  return finished(hash)
+}
+
+/** The same, of a name that stands in bytes. */
+export function bytesHash(
+  seed: number,
+  level: number,
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+): number {
+  let hash = begun(seed, level)
+  for (let i = from; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), PRIME)
+  return finished(hash)
+}
+
+function begun(seed: number, level: number): number {
+  return (seed ^ Math.imul(level + 1, 0x9e3779b1)) | 0
+}
+
+function finished(fnv: number): number {
+  let hash = Math.imul(fnv ^ (fnv >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0
 }

@@ -26,6 +26,7 @@ import type { ByteWriter } from '../packs/codec.ts'
 import type { HintReader } from './hints.ts'
 import { ID_BYTES } from '../ids.ts'
 import {
+  addPlaces,
   DIR,
   GONE,
   INLINE,
@@ -39,7 +40,8 @@ import {
   SPLICE,
   TOMBSTONE,
 } from './item.ts'
-import type { DirNode, Span } from './item.ts'
+import type { DirNode, Named, Span } from './item.ts'
+import { Leaf, LeafEntry, readLeaf } from './leaf.ts'
 import {
   endNode,
   HEAD_BRANCHES,
@@ -55,6 +57,9 @@ import type { Place } from '../packs/pack.ts'
 /** Of an item's first byte, beside its kind. */
 const REPLACES = 0x80
 const ATTRIBUTES = 0x40
+
+/** Memory of an item with its name, id and place, as measured: 340 to 430. */
+const ITEM_BYTES = 400
 
 /** A node of a large directory as the one above it holds it. */
 export class DirBranch {
@@ -91,58 +96,161 @@ export function isInner(node: DirNode | InnerNode): node is InnerNode {
   return 'branches' in node
 }
 
-export const EMPTY_DIR: DirNode = {
-  names: [],
-  items: [],
-  files: 0,
-  sizeBytes: 0,
-  marks: false,
-  replaces: false,
-}
+/** A directory, or a leaf of one, as it is going to be written. */
+class MadeDir implements DirNode {
+  readonly #entries: readonly Named[]
+  readonly files: number
+  readonly sizeBytes: number
+  readonly marks: boolean
+  readonly replaces: boolean
 
-export function dirNode(names: string[], items: Item[], replaces = false): DirNode {
-  let files = 0
-  let sizeBytes = 0
-  let marks = replaces
-  for (const item of items) {
-    files += item.files
-    sizeBytes += item.sizeBytes
-    if (item.isMark) marks = true
+  constructor(entries: readonly Named[], replaces: boolean) {
+    let files = 0
+    let sizeBytes = 0
+    let marks = replaces
+    for (const entry of entries) {
+      if (entry instanceof LeafEntry) {
+        const { leaf, at } = entry
+        files += leaf.filesAt(at)
+        sizeBytes += leaf.sizeBytesAt(at)
+        marks ||= leaf.marks && entry.value.isMark
+      } else {
+        const { value } = entry
+        files += value.files
+        sizeBytes += value.sizeBytes
+        marks ||= value.isMark
+      }
+    }
+    this.#entries = entries
+    this.files = files
+    this.sizeBytes = sizeBytes
+    this.marks = marks
+    this.replaces = replaces
   }
-  return { names, items, files, sizeBytes, marks, replaces }
+
+  get count(): number {
+    return this.#entries.length
+  }
+
+  get names(): readonly string[] {
+    return this.#entries.map(({ name }) => name)
+  }
+
+  get items(): readonly Item[] {
+    return this.#entries.map(({ value }) => value)
+  }
+
+  get heldBytes(): number {
+    let bytes = this.count * ITEM_BYTES
+    for (const entry of this.#entries)
+      if (!(entry instanceof LeafEntry)) bytes += entry.value.rare.dir?.node.heldBytes ?? 0
+    return bytes
+  }
+
+  #entry(i: number): Named {
+    return this.#entries[i] as Named
+  }
+
+  nameAt(i: number): string {
+    return this.#entry(i).name
+  }
+
+  passingNameAt(i: number): string {
+    return this.#entry(i).name
+  }
+
+  itemAt(i: number): Item {
+    return this.#entry(i).value
+  }
+
+  isBareAt(): boolean {
+    return false
+  }
+
+  kindAt(i: number): number {
+    return this.#entry(i).value.kind
+  }
+
+  sizeBytesAt(i: number): number {
+    return this.#entry(i).value.sizeBytes
+  }
+
+  filesAt(i: number): number {
+    return this.#entry(i).value.files
+  }
+
+  orderAt(i: number, name: string): number {
+    return compareUtf8(this.#entry(i).name, name)
+  }
+
+  entryBytesAt(i: number): number {
+    return entryBytes(this.#entry(i))
+  }
+
+  writeEntry(i: number, out: ByteWriter, places: Place[]): void {
+    const entry = this.#entry(i)
+    if (entry instanceof LeafEntry) entry.leaf.writeEntry(entry.at, out, places)
+    else {
+      out.text(entry.name)
+      encodeItem(out, places, entry.value)
+    }
+  }
 }
 
-/** Memory of a decoded node, in bytes, as measured: an item with its name, id and place takes 340 to 430. */
+export function madeDir(entries: readonly Named[], replaces = false): DirNode {
+  return new MadeDir(entries, replaces)
+}
+
+export function dirNode(names: readonly string[], items: readonly Item[]): DirNode {
+  return madeDir(names.map((name, i) => ({ name, value: items[i] as Item })))
+}
+
+/** Entries one by one, as they lie. */
+export function entriesOf(node: DirNode): readonly Named[] {
+  return Array.from({ length: node.count }, (_, i) =>
+    node instanceof Leaf ? new LeafEntry(node, i) : { name: node.nameAt(i), value: node.itemAt(i) },
+  )
+}
+
+/** Of a run's root: nothing of the base stays. */
+export function replacing(node: DirNode): DirNode {
+  return madeDir(entriesOf(node), true)
+}
+
+export const EMPTY_DIR: DirNode = madeDir([])
+
+/** Memory of a decoded node, in bytes. */
 export function nodeWeight(items: number, storedBytes: number): number {
-  return items * 400 + storedBytes
+  return items * ITEM_BYTES + storedBytes
 }
 
 /** The position of the first name not below `name`, from `from` on. */
-export function lowerBound(names: readonly string[], name: string, from = 0): number {
+export function placeIn(node: DirNode, name: string, from = 0): number {
   let low = from
-  let high = names.length
+  let high = node.count
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (compareUtf8(names[middle] as string, name) < 0) low = middle + 1
+    if (node.orderAt(middle, name) < 0) low = middle + 1
     else high = middle
   }
   return low
 }
 
+export function hasAt(node: DirNode, i: number, name: string): boolean {
+  return i < node.count && node.orderAt(i, name) === 0
+}
+
 export function childOf(node: DirNode, name: string): Item | undefined {
-  const i = lowerBound(node.names, name)
-  return node.names[i] === name ? node.items[i] : undefined
+  const i = placeIn(node, name)
+  return hasAt(node, i, name) ? node.itemAt(i) : undefined
 }
 
 export function encodeDir(node: DirNode): EncodedNode {
   const out = startNode()
   const places: Place[] = []
   out.u8(HEAD_DIR | (node.marks ? HEAD_MARKS : 0) | (node.replaces ? HEAD_REPLACES : 0))
-  out.varint(node.items.length)
-  for (let i = 0; i < node.items.length; i++) {
-    out.text(node.names[i] as string)
-    encodeItem(out, places, node.items[i] as Item)
-  }
+  out.varint(node.count)
+  for (let i = 0; i < node.count; i++) node.writeEntry(i, out, places)
   return endNode(out, places)
 }
 
@@ -179,13 +287,6 @@ function encodeItem(out: ByteWriter, places: Place[], item: Item): void {
   }
 }
 
-/** Of all ids that stand in an item, in their order. */
-function addPlaces(item: Item, places: Place[]): void {
-  if (item.place) places.push(item.place)
-  for (const part of item.parts) addPlaces(part, places)
-  for (const one of item.rare.dir?.node.items ?? []) addPlaces(one, places)
-}
-
 /** A small directory, as what stands at its name. */
 export function smallDir(node: DirNode): Item {
   const canonical = encodeDir(node).canonical.slice()
@@ -219,27 +320,14 @@ export function decodeDir(stored: Uint8Array): DirNode | InnerNode {
   if ((head & 0x0f) !== HEAD_BRANCHES && (head & 0x0f) !== HEAD_DIR)
     throw corrupt('a node is not a directory')
   const inner = (head & 0x0f) === HEAD_BRANCHES
-  const node = inner ? decodeInner(reader, hints, flags) : decodeEntries(reader, hints, flags, 0)
+  const node = inner ? decodeInner(reader, hints, flags) : decodeLeaf(reader, hints, flags, 0)
   reader.end()
   hints.end()
   return node
 }
 
-function decodeEntries(
-  reader: ByteReader,
-  hints: HintReader,
-  flags: number,
-  depth: number,
-): DirNode {
-  const count = reader.varint()
-  const names: string[] = []
-  const items: Item[] = []
-  for (let i = 0; i < count; i++) {
-    const name = reader.text()
-    names.push(name)
-    items.push(decodeItem(reader, hints, depth))
-  }
-  return dirNode(names, items, (flags & HEAD_REPLACES) !== 0)
+function decodeLeaf(reader: ByteReader, hints: HintReader, flags: number, depth: number): Leaf {
+  return readLeaf(reader, hints, flags, () => decodeItem(reader, hints, depth))
 }
 
 function decodeInner(reader: ByteReader, hints: HintReader, flags: number): InnerNode {
@@ -292,7 +380,7 @@ function decodeKind(kind: number, reader: ByteReader, hints: HintReader, depth: 
     const inner = new ByteReader(reader.bytes.subarray(at, at + length))
     const head = inner.u8()
     if ((head & ~HEAD_MARKS) !== HEAD_DIR) throw corrupt('a small directory is none')
-    const node = decodeEntries(inner, hints, head & ~0x0f, depth + 1)
+    const node = decodeLeaf(inner, hints, head & ~0x0f, depth + 1)
     inner.end()
     return inlineDir(node, reader.bytes, at, length)
   }
@@ -308,8 +396,10 @@ function decodeKind(kind: number, reader: ByteReader, hints: HintReader, depth: 
 }
 
 /** Of an entry as it is hashed, its name included. */
-export function entryBytes(name: string, item: Item): number {
-  return textBytes(name) + itemBytes(item)
+export function entryBytes(entry: Named): number {
+  return entry instanceof LeafEntry
+    ? entry.leaf.entryBytesAt(entry.at)
+    : textBytes(entry.name) + itemBytes(entry.value)
 }
 
 export function branchBytes({ name, cellBytes, item }: DirBranch): number {

@@ -51,6 +51,12 @@ export interface Cell<V> {
 export interface Edit<V> {
   readonly name: string
   readonly value: V | undefined
+  /** It comes: its value, which is made when it is asked for, need not be asked for to know. */
+  readonly comes?: true
+}
+
+function comes<V>(edit: Edit<V>): edit is Cell<V> {
+  return edit.comes ?? edit.value !== undefined
 }
 
 /** A node, as the one above it holds it. */
@@ -79,8 +85,8 @@ export interface Nodes<V, B extends Branch> extends ReadNodes<V, B> {
   /** Of a cell as it is hashed, in bytes: where it lies does not count. */
   cellBytes(cell: Cell<V>): number
   branchBytes(branch: Cell<B>): number
-  /** 0 … 2³² − 1; of a name at a level, the same for ever. */
-  hash(level: number, name: string): number
+  /** 0 … 2³² − 1; of a cell's name at a level, the same for ever. */
+  hash(level: number, cell: { readonly name: string }): number
 }
 
 /** Nodes of a level, as many as make a batch of changes to the level above. */
@@ -93,7 +99,7 @@ interface Level<V, C extends Branch> {
   load(node: C): Promise<readonly Cell<V>[]>
   save(cells: readonly Cell<V>[], bytes: number): C
   bytes(cell: Cell<V>): number
-  hash(name: string): number
+  hash(cell: Cell<V>): number
 }
 
 /** As `editedBy`, where the edits are at hand. */
@@ -144,8 +150,7 @@ async function asOne<V, B extends Branch>(
 
 function comeBytes<V, B extends Branch>(nodes: Nodes<V, B>, edits: readonly Edit<V>[]): number {
   let bytes = 0
-  for (const { name, value } of edits)
-    if (value !== undefined) bytes += nodes.cellBytes({ name, value })
+  for (const edit of edits) if (comes(edit)) bytes += nodes.cellBytes(edit)
   return bytes
 }
 
@@ -209,7 +214,7 @@ async function* rewrite<V, C extends Branch>(
     const size = level.bytes(cell)
     cells.push(cell)
     bytes += size
-    if (splitter.add(level.hash(cell.name), size)) save()
+    if (splitter.add(level.hash(cell), size)) save()
   }
   for (
     let edit = edits.head ?? (await edits.fill());
@@ -235,7 +240,7 @@ async function* rewrite<V, C extends Branch>(
             break
           }
         }
-        if (next.value !== undefined) add(next as Cell<V>)
+        if (comes(next)) add(next)
         if (out.length >= BATCH) {
           yield out
           out = []
@@ -254,14 +259,15 @@ async function* rewrite<V, C extends Branch>(
 
 function* merged<V>(cells: readonly Cell<V>[], edits: readonly Edit<V>[]): Generator<Cell<V>> {
   let at = 0
-  for (const { name, value } of edits) {
+  for (const edit of edits) {
+    const { name } = edit
     for (; at < cells.length; at++) {
       const cell = cells[at] as Cell<V>
       if (compareUtf8(cell.name, name) >= 0) break
       yield cell
     }
     if (cells[at]?.name === name) at++
-    if (value !== undefined) yield { name, value }
+    if (comes(edit)) yield edit
   }
   for (; at < cells.length; at++) yield cells[at] as Cell<V>
 }
@@ -272,7 +278,7 @@ function leavesOf<V, B extends Branch>(nodes: Nodes<V, B>, root: B | undefined):
     load: (leaf) => nodes.cells(leaf),
     save: (cells, bytes) => nodes.saveCells(cells, bytes),
     bytes: (cell) => nodes.cellBytes(cell),
-    hash: (name) => nodes.hash(0, name),
+    hash: (cell) => nodes.hash(0, cell),
   }
 }
 
@@ -286,7 +292,7 @@ function innersOf<V, B extends Branch>(
     load: (inner) => nodes.branches(inner),
     save: (branches) => nodes.saveBranches(level, branches),
     bytes: (branch) => nodes.branchBytes(branch),
-    hash: (name) => nodes.hash(level, name),
+    hash: (branch) => nodes.hash(level, branch),
   }
 }
 

@@ -1,7 +1,6 @@
 // Globs over trees: only directories that can still lead to a match are read, and of a large one only
 // the leaves between whose bounds a name can match.
 
-import { must } from '../../base/assert.ts'
 import type { Path } from '../../model/path.ts'
 import { joinPath, ROOT } from '../../model/path.ts'
 import { childAt, differing } from './directory.ts'
@@ -39,11 +38,10 @@ async function* below(
     if (item) yield* matching(store, joinPath(path, only), item, glob, glob.advance(from, only))
     return
   }
-  for await (const { names, items } of leavesThatMay(store, dir, glob, from))
-    for (let i = 0; i < names.length; i++) {
-      const name = must(names[i], 'name')
-      const at = glob.advance(from, name)
-      if (at) yield* matching(store, joinPath(path, name), must(items[i], name), glob, at)
+  for await (const node of leavesThatMay(store, dir, glob, from))
+    for (let i = 0; i < node.count; i++) {
+      const at = glob.advance(from, node.passingNameAt(i))
+      if (at) yield* matching(store, joinPath(path, node.nameAt(i)), node.itemAt(i), glob, at)
     }
 }
 

@@ -3,19 +3,16 @@
 
 import { ROOT } from '../../model/path.ts'
 import type { Path } from '../../model/path.ts'
-import { joinPath } from '../../model/path.ts'
 import type { TreeRef } from '../../model/tree-ref.ts'
-import { Ahead } from './ahead.ts'
-import { childAt, leaves } from './directory.ts'
-import { isInner } from './node.ts'
-import { entryOf, fileEntryOf, itemOfRef } from './entries.ts'
-import { DIR, Item } from './item.ts'
-import { lowerBound } from './node.ts'
+import { Ahead, below } from './ahead.ts'
+import { childAt, leaves, sizesOf } from './directory.ts'
+import { hasAt, isInner, placeIn } from './node.ts'
+import { entryAt, fileEntryAt, fileEntryOf, itemOfRef } from './entries.ts'
+import { DIR, isDirKind, Item } from './item.ts'
 import type { DirNode } from './item.ts'
 import type { InnerNode } from './node.ts'
 import type { FileEntry, TreeEntry } from '../objects.ts'
 import type { PackStore } from '../store.ts'
-import { must } from '../../base/assert.ts'
 import { compareUtf8 } from '../../base/bytes.ts'
 
 /** The order of `walk`, `glob` and `diff`. */
@@ -34,10 +31,8 @@ export async function rootItem(store: PackStore, root: TreeRef | null): Promise<
   if (root === null) return undefined
   const item = itemOfRef(root)
   const node = await store.node(item)
-  const of = isInner(node) ? node.branches.map(({ item }) => item) : node.items
-  if (of.length === 0) return undefined
-  const sizeBytes = of.reduce((sum, one) => sum + one.sizeBytes, 0)
-  const files = of.reduce((sum, one) => sum + one.files, 0)
+  const { entries, files, bytes: sizeBytes } = sizesOf(node)
+  if (entries === 0) return undefined
   if (item.kind !== DIR) return item
   return new Item(DIR, sizeBytes, files, item.src, item.at, item.place)
 }
@@ -73,12 +68,12 @@ export async function* list(
   const { after, limit = Infinity } = options
   let left = limit
   if (left <= 0) return
-  for await (const { names, items } of leaves(store, item, after)) {
-    let i = after === undefined ? 0 : lowerBound(names, after)
-    if (names[i] === after) i++
-    for (; i < items.length; i++) {
-      const name = must(names[i], 'name')
-      yield entryOf(store.ids, joinPath(path, name), must(items[i], name))
+  const prefix = prefixOf(path)
+  for await (const node of leaves(store, item, after)) {
+    let i = after === undefined ? 0 : placeIn(node, after)
+    if (after !== undefined && hasAt(node, i, after)) i++
+    for (; i < node.count; i++) {
+      yield entryAt(store.ids, (prefix + node.passingNameAt(i)) as Path, node, i)
       if (--left === 0) return
     }
   }
@@ -126,20 +121,23 @@ async function* someBelow(
   }
   let files: FileEntry[] = []
   // An explicit stack: nested generators would hand every file up through every level.
-  const open = [new Opened(store, path, await store.node(item))]
+  const open = [new Opened(store, prefixOf(path), await store.node(item))]
   for (let top = open.at(-1); top; top = open.at(-1)) {
-    const i = top.at++
-    const child = top.items[i]
-    if (!child) {
+    const { node } = top
+    if (top.at === top.ahead.count) {
       open.pop()
       continue
     }
-    const { names } = top
-    const childPath = names ? joinPath(top.path, names[i] as string) : top.path
-    if (child.isDir) {
-      const node = top.ahead.node(i)
-      open.push(new Opened(store, childPath, node instanceof Promise ? await node : node))
-    } else files.push(fileEntryOf(store.ids, childPath, child))
+    const i = top.at++
+    if (isInner(node)) open.push(new Opened(store, top.prefix, await top.ahead.node(i)))
+    else {
+      const child = (top.prefix + node.passingNameAt(i)) as Path
+      if (isDirKind(node.kindAt(i))) {
+        const below = top.ahead.node(i)
+        const opened = below instanceof Promise ? await below : below
+        open.push(new Opened(store, prefixOf(child), opened))
+      } else files.push(fileEntryAt(store.ids, child, node, i))
+    }
     if (files.length < BATCH) continue
     yield files
     files = []
@@ -148,19 +146,22 @@ async function* someBelow(
   return undefined
 }
 
-/** A node on the way to the one that is looked at; of a large directory's without names. */
+/** What stands before the names in a directory. */
+function prefixOf(path: Path): string {
+  return path === ROOT ? '' : `${path}/`
+}
+
+/** A node on the way to the one that is looked at. */
 class Opened {
-  readonly path: Path
-  readonly names: readonly string[] | undefined
-  readonly items: readonly Item[]
+  readonly prefix: string
+  readonly node: DirNode | InnerNode
   readonly ahead: Ahead
   at = 0
 
-  constructor(store: PackStore, path: Path, node: DirNode | InnerNode) {
-    this.path = path
-    this.names = isInner(node) ? undefined : node.names
-    this.items = isInner(node) ? node.branches.map((branch) => branch.item) : node.items
-    this.ahead = new Ahead(store, this.items)
+  constructor(store: PackStore, prefix: string, node: DirNode | InnerNode) {
+    this.prefix = prefix
+    this.node = node
+    this.ahead = new Ahead(store, below(node))
   }
 }
 

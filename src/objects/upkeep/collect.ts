@@ -29,6 +29,7 @@ import type { Root } from './mark.ts'
 import { BLOCK_BYTES, PackListing } from '../packs/pack-listing.ts'
 import { packKey } from '../packs/pack-footer.ts'
 import type { PackStore } from '../store.ts'
+import { PurgedPacks } from './purge-packs.ts'
 import { isWorthRepacking, repack } from './repack.ts'
 
 /** What names the roots, and can close the sessions of those who write. */
@@ -97,11 +98,17 @@ export interface CollectStep {
   readonly deletedBytes: number
   /** Of the deleted, those of which something was carried over. */
   readonly repacked: number
+  /** Of those, packs that had something that is being purged. */
+  readonly purged: number
+  /** Pieces of what is being purged that stay, because something else uses them. */
+  readonly shared: number
+  /** Packs of which nobody can say whether they have any of it: they are damaged. */
+  readonly unreadable: number
   /** Blobs of other kinds. */
   readonly leftovers: number
 }
 
-/** What one round condemns at most; the rest is for the next. */
+/** What one round condemns at most, purges apart; the rest is for the next. */
 const MOST_CONDEMNED = 50_000
 const DELETED_AT_ONCE = 500
 const ROWS_AT_ONCE = 200
@@ -137,16 +144,24 @@ export async function* collect(
   const rounds = new Rounds(options)
   const round = await rounds.begin()
   const stand = await keeping.stand()
+  await store.condemned.load()
   const listing = await PackListing.read(blob, limits.blockBytes)
+  const purge = new PurgedPacks({ store, blob, listing }, store.redactions.underWay)
   const count = counted(listing)
   yield { ...count }
-  const marker = new Marker(store, listing, limits.markBytes)
+  const marker = new Marker(store, listing, limits.markBytes, purge.watch)
   await marker.mark(keeping.roots())
   weigh(count, listing, marker, limits)
   signal.throwIfAborted()
 
+  const purged = await purge.find(marker, signal)
   const isWorth = (n: number): boolean => isWorthRepacking(listing, n, limits.winsBytes)
-  const candidates = await rounds.condemn(round, listing, (n) => !listing.isUsed(n) || isWorth(n))
+  const candidates = await rounds.condemn(
+    round,
+    listing,
+    (n) => !listing.isUsed(n) || isWorth(n),
+    purged,
+  )
   count.phase = 'waiting'
   yield { ...count }
   await clock.sleep(waitMs, signal)
@@ -163,15 +178,22 @@ export async function* collect(
   signal.throwIfAborted()
 
   const isUsed = (pack: string): boolean => listing.isUsed(listing.numberOf(pack))
-  const worth = candidates.filter((pack) => isWorth(listing.numberOf(pack)))
+  const numbers = (packs: readonly string[], which: (n: number) => boolean): string[] =>
+    packs.filter((pack) => isUsed(pack) && which(listing.numberOf(pack)))
+  const carrying = { store, blob, listing, round, winsBytes: limits.winsBytes }
   count.phase = 'repacking'
   yield { ...count }
-  const repacked = await repack(
-    { store, blob, listing, round, winsBytes: limits.winsBytes },
-    worth,
+  const cleaned = await repack(
+    { ...carrying, purge },
+    numbers(candidates, (n) => purged.has(n)),
     signal,
   )
+  const worth = numbers(candidates, (n) => !purged.has(n) && isWorth(n))
+  const repacked = [...cleaned, ...(await repack(carrying, worth, signal))]
   count.repacked = repacked.length
+  count.purged = cleaned.length
+  count.shared = purge.shared
+  count.unreadable = purge.unreadable.length
   const dead = [...candidates.filter((pack) => !isUsed(pack)), ...repacked]
   const going = new Set(dead)
   const alive = candidates.filter((pack) => !going.has(pack))
@@ -207,6 +229,9 @@ function counted(listing: PackListing): Count {
     deleted: 0,
     deletedBytes: 0,
     repacked: 0,
+    purged: 0,
+    shared: 0,
+    unreadable: 0,
     leftovers: 0,
   }
 }
@@ -255,19 +280,22 @@ class Rounds {
     }
   }
 
-  /** Condemns what may go. All that is condemned by then, of whatever round, and was listed. */
+  /** Condemns what may go and what has to. All that is condemned by then, of whatever round, and was listed. */
   async condemn(
     round: number,
     listing: PackListing,
     mayGo: (n: number) => boolean,
+    mustGo: ReadonlySet<number>,
   ): Promise<string[]> {
     const { tables } = this.#o
     const known = new Set<string>()
     for await (const { pack } of tables.scan(CONDEMNED, STORE)) known.add(pack)
     const rows: { pack: string; size_bytes: number }[] = []
-    for (let n = 0; n < listing.count && known.size + rows.length < MOST_CONDEMNED; n++) {
+    for (let n = 0; n < listing.count; n++) {
+      const isFull = known.size + rows.length >= MOST_CONDEMNED
       const pack = listing.name(n)
-      if (!mayGo(n) || known.has(pack)) continue
+      if (!mustGo.has(n) && (isFull || !mayGo(n))) continue
+      if (known.has(pack)) continue
       rows.push({ pack, size_bytes: listing.sizeBytes(n) })
     }
     for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {

@@ -7,6 +7,8 @@
 import { Lru } from '../lru.ts'
 import type { Place } from '../packs/pack.ts'
 import { FORWARDS } from '../packs/forwards.ts'
+import { PURGING } from './purge-turn.ts'
+import { REDACTIONS } from './redactions.ts'
 import { defineTable } from '../../tables/schema.ts'
 import type { Tables } from '../../tables/tables.ts'
 
@@ -28,16 +30,25 @@ export const COLLECTIONS = defineTable({
   columns: { store: 'text', round: 'int', phase: 'text', write_id: 'text' },
 })
 
-export const OBJECTS_TABLES = [CONDEMNED, COLLECTIONS, FORWARDS] as const
+export const OBJECTS_TABLES = [CONDEMNED, COLLECTIONS, FORWARDS, REDACTIONS, PURGING] as const
 
 /** One store of packs has one list. */
 export const STORE = { store: 'packs' } as const
 
 const BORN = 64 * 1024
 
+interface CondemnedGuests {
+  /** Lets go of what is known of where chunks lie. */
+  forgetChunks(): void
+  /** Lets go of what is kept of a pack, which has perhaps been deleted. */
+  forgetPack(pack: string): void
+  /** What is to be as new as the list. */
+  also(): Promise<void>
+}
+
 export class Condemned {
   readonly #tables: Tables | undefined
-  readonly #forget: () => void
+  readonly #guests: CondemnedGuests
   #packs: ReadonlySet<string> = new Set()
   #phase = ''
   #loading: Promise<void> | undefined
@@ -49,10 +60,10 @@ export class Condemned {
   /** Of what was stored here: the loads there had been when its writer began. */
   readonly born = new Lru<number>(BORN)
 
-  /** Without tables nothing is ever condemned. `forget` lets go of what is known of chunks. */
-  constructor(tables: Tables | undefined, forget: () => void) {
+  /** Without tables nothing is ever condemned. */
+  constructor(tables: Tables | undefined, guests: CondemnedGuests) {
     this.#tables = tables
-    this.#forget = forget
+    this.#guests = guests
   }
 
   has(pack: string): boolean {
@@ -86,10 +97,12 @@ export class Condemned {
       const phase = `${row?.round ?? 0} ${row?.phase ?? ''}`
       if (phase !== this.#phase || row?.phase === 'deleting') {
         this.round++
-        this.#forget()
+        this.#guests.forgetChunks()
       }
       this.#phase = phase
+      for (const pack of this.#packs) if (!packs.has(pack)) this.#guests.forgetPack(pack)
       this.#packs = packs
+      await this.#guests.also()
     }
     this.loads++
   }

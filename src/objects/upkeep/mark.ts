@@ -14,8 +14,8 @@ import { readContent } from '../files/content.ts'
 import { itemOfRef } from '../trees/entries.ts'
 import { CHUNK } from '../trees/item.ts'
 import type { Item } from '../trees/item.ts'
+import { decodePurgeMap } from './redactions.ts'
 import { PlaceSet } from '../packs/place-set.ts'
-import type { Place } from '../packs/pack.ts'
 import type { PackStore } from '../store.ts'
 
 /** Something that must not be collected, with all it names. */
@@ -25,6 +25,8 @@ export interface Root {
   readonly chunk?: true
   /** It may not have been written: whoever announced it died before. */
   readonly announced?: true
+  /** A chunk that is the map of a purge (redactions.ts): the nodes it names are used, not what is below. */
+  readonly map?: true
   /** Of a tree whose files name other trees in their text: what one of them names. */
   readonly names?: (content: Uint8Array) => Iterable<TreeRef>
 }
@@ -54,16 +56,29 @@ export class Marker {
   readonly #places: Places
   readonly #seen: PlaceSet
   readonly #steps: Step[] = []
+  readonly #watch: ((item: Item) => void) | undefined
 
-  constructor(store: PackStore, places: Places, markBytes = MARK_BYTES) {
+  /** @param watch is told of nodes and chunks that are used, some of them often */
+  constructor(
+    store: PackStore,
+    places: Places,
+    markBytes = MARK_BYTES,
+    watch?: (item: Item) => void,
+  ) {
     this.#store = store
     this.#places = places
+    this.#watch = watch
     this.#seen = new PlaceSet(markBytes)
   }
 
   /** Nodes walked so far. */
   get nodes(): number {
     return this.#seen.size
+  }
+
+  /** Whether the node that lies there was walked. */
+  has(pack: number, offset: number): boolean {
+    return this.#seen.has(pack, offset) || this.#seen.has(pack, (offset | FILES_READ) >>> 0)
   }
 
   /** @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE */
@@ -74,9 +89,13 @@ export class Marker {
     }
   }
 
-  #begin({ ref, chunk, names }: Root): Promise<void> | undefined {
-    if (ref === this.#store.emptyRef) return undefined
-    return chunk ? this.#use(itemOfRef(ref, CHUNK)) : this.#visit(itemOfRef(ref), names)
+  async #begin({ ref, chunk, map, names }: Root): Promise<void> {
+    if (ref === this.#store.emptyRef) return
+    await (chunk ? this.#use(itemOfRef(ref, CHUNK)) : this.#visit(itemOfRef(ref), names))
+    if (!map) return
+    const { instead } = decodePurgeMap(await this.#store.chunk(itemOfRef(ref, CHUNK)))
+    // What they name is used as long as a tree names them.
+    for (const to of instead.values()) await this.#use(itemOfRef(to))
   }
 
   async #walk(): Promise<void> {
@@ -103,7 +122,8 @@ export class Marker {
     }
   }
 
-  #visit(item: Item, names: Root['names']): Promise<void> | undefined {
+  #visit(named: Item, names: Root['names']): Promise<void> | undefined {
+    const item = this.#store.instead(named)
     const { place } = item
     // The empty tree lies nowhere.
     if (!place || place.pack === '-') return undefined
@@ -117,16 +137,20 @@ export class Marker {
   }
 
   /** A promise only where it has to be asked for. */
-  #use({ place }: Item): Promise<void> | undefined {
+  #use(item: Item): Promise<void> | undefined {
+    const { place } = item
     if (!place || place.pack === '-') return undefined
     this.#places.use(this.#places.numberOf(place.pack), place.offset, place.length)
-    return this.#places.has(place.pack) ? undefined : this.#useMoved(place)
+    this.#watch?.(item)
+    return this.#places.has(place.pack) ? undefined : this.#useMoved(item)
   }
 
-  /** Written since the packs were listed, or carried over. */
-  async #useMoved(place: Place): Promise<void> {
-    for await (const { pack, offset, length } of this.#store.forwards.from(place)) {
-      this.#places.use(this.#places.numberOf(pack), offset, length)
+  /** Written since the packs were listed, carried over, or purged of something. */
+  async #useMoved(item: Item): Promise<void> {
+    for await (const { pack, offset, length } of this.#store.elsewhere(item)) {
+      const n = this.#places.numberOf(pack)
+      this.#places.use(n, offset, length)
+      if (item.kind !== CHUNK) this.#seen.add(n, offset)
       if (this.#places.has(pack)) return
     }
   }

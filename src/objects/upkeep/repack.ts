@@ -13,6 +13,7 @@ import { framesOf, packIsWhole, packKey } from '../packs/pack-footer.ts'
 import type { PackWriter, Place } from '../packs/pack.ts'
 import { unlaid } from '../packs/pack.ts'
 import type { PackStore } from '../store.ts'
+import type { PurgedPacks } from './purge-packs.ts'
 
 /** What one round carries over. */
 const MOST_BYTES = 16 * 1024 * 1024 * 1024
@@ -35,6 +36,8 @@ export interface RepackGuests {
   readonly round: number
   /** Where less is won, a pack stays. */
   readonly winsBytes: number
+  /** All of the packs have what is being purged: that does not come along, and no limit holds. */
+  readonly purge?: PurgedPacks
 }
 
 /** Those of the packs that may go now: what is used of them lies elsewhere and is found there. */
@@ -44,7 +47,7 @@ export async function repack(
   signal: AbortSignal,
 ): Promise<string[]> {
   const done: string[] = []
-  let left = MOST_BYTES
+  let left = guests.purge ? Infinity : MOST_BYTES
   for (let at = 0; at < packs.length && left > 0;) {
     const group: string[] = []
     for (let bytes = 0; at < packs.length && bytes < GROUP_BYTES; at++) {
@@ -60,7 +63,7 @@ export async function repack(
 }
 
 async function carryOver(
-  { store, blob, listing, round, winsBytes }: RepackGuests,
+  { store, blob, listing, round, winsBytes, purge }: RepackGuests,
   packs: readonly string[],
 ): Promise<string[]> {
   const writer = store.openPack()
@@ -69,7 +72,9 @@ async function carryOver(
     for (const pack of packs) {
       const bytes = await blob.get(packKey(pack))
       if (!bytes || !packIsWhole(store.ids, pack, bytes)) continue
-      const moved = addUsed(writer, listing, pack, { bytes, winsBytes })
+      const moved = purge
+        ? await purge.carryOver(writer, pack, bytes)
+        : addUsed(writer, listing, pack, { bytes, winsBytes })
       if (moved) moves.set(pack, moved)
       if (writer.busy) await writer.room()
     }

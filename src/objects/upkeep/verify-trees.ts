@@ -17,7 +17,6 @@ import type { Root } from './mark.ts'
 import { packKey, readFrames } from '../packs/pack-footer.ts'
 import type { PackFrames } from '../packs/pack-footer.ts'
 import type { PackListing } from '../packs/pack-listing.ts'
-import type { Place } from '../packs/pack.ts'
 import { PlaceSet } from '../packs/place-set.ts'
 import type { PackStore } from '../store.ts'
 import { checkPack, reason } from './verify-pack.ts'
@@ -175,23 +174,24 @@ export class TreeChecking {
    * Says that it is in use. @returns whether its pack is there. That is asked, not tried: somebody may hold
    * the file open that is gone.
    */
-  #use({ place }: Item): boolean | Promise<boolean> {
+  #use(item: Item): boolean | Promise<boolean> {
     const { listing } = this.#guests
-    const { pack, offset, length } = must(place, 'a place')
+    const { pack, offset, length } = must(item.place, 'a place')
     const n = listing.numberOf(pack)
     listing.use(n, offset, length)
     if (n < listing.count || this.#newer.has(pack)) return true
-    return this.#isElsewhere(must(place, 'a place'))
+    return this.#isElsewhere(item)
   }
 
-  /** Written since the packs were listed, or carried over from a pack that is gone. */
-  async #isElsewhere(place: Place): Promise<boolean> {
+  /** Written since the packs were listed, or carried over from a pack that is gone, or purged of something. */
+  async #isElsewhere(item: Item): Promise<boolean> {
     const { listing, report, store } = this.#guests
-    for await (const { pack, offset, length } of store.forwards.from(place)) {
+    for await (const { pack, offset, length } of store.elsewhere(item)) {
       listing.use(listing.numberOf(pack), offset, length)
       if (listing.has(pack) || this.#newer.has(pack)) return true
     }
-    return !report.isSuspect(place.pack) && this.#isNewer(place.pack)
+    const { pack } = must(item.place, 'a place')
+    return !report.isSuspect(pack) && this.#isNewer(pack)
   }
 
   async #isNewer(pack: string): Promise<boolean> {

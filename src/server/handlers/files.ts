@@ -4,13 +4,15 @@ import { utf8 } from '../../base/bytes.ts'
 import { VarveError } from '../../base/errors.ts'
 import { parseName } from '../../model/name.ts'
 import type { Path } from '../../model/path.ts'
-import { parseFilePath, parsePath } from '../../model/path.ts'
+import { parseFilePath, parsePath, ROOT } from '../../model/path.ts'
 import type { TreeRef } from '../../model/tree-ref.ts'
 import type { FileEntry, TreeEntry, TreeWriter } from '../../objects/objects.ts'
+import { comparePaths } from '../../objects/trees/walk.ts'
 import { checkKept, keptAncestor } from '../../versions/dropped.ts'
 import type { Request } from '../../versions/versions.ts'
 import type { Handlers } from '../call.ts'
 import type { Context } from '../context.ts'
+import { filesBetween } from '../files-between.ts'
 import { missing, refOf, requireRepo } from '../find.ts'
 import { countedBytes, putArchive } from '../incoming.ts'
 import { contentHeaders, sendRange } from '../range.ts'
@@ -20,11 +22,13 @@ type Files = Pick<
   Handlers,
   | 'GET /projects/:project/repos/:repo/commits/:ref/file'
   | 'GET /projects/:project/repos/:repo/commits/:ref/checksum'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/checksums'
   | 'GET /projects/:project/repos/:repo/commits/:ref/files'
   | 'GET /projects/:project/repos/:repo/commits/:ref/stat'
   | 'GET /projects/:project/repos/:repo/commits/:ref/ls'
   | 'GET /projects/:project/repos/:repo/commits/:ref/glob'
   | 'GET /projects/:project/repos/:repo/commits/:ref/diff'
+  | 'GET /projects/:project/repos/:repo/commits/:ref/diff/stat'
   | 'PUT /projects/:project/repos/:repo/branches/:branch/file'
   | 'PUT /projects/:project/repos/:repo/branches/:branch/files'
   | 'DELETE /projects/:project/repos/:repo/branches/:branch/file'
@@ -64,11 +68,36 @@ export function fileHandlers({ versions }: Context): Files {
     throw missing('NOT_FOUND_PATH', 'path', path, names, `${at.repo}@${at.ref}:/`)
   }
 
+  /** A directory that files are asked below of, or one file. */
+  async function baseAt(
+    at: At,
+    path = '',
+  ): Promise<{ root: TreeRef; base: Path; entry?: TreeEntry }> {
+    const root = await rootAt(at)
+    const base = parsePath(path)
+    return base === '' ? { root, base } : { root, base, entry: await entryAt(at, root, base) }
+  }
+
   /** What is to be changed is there, as far as it can be seen: an open commit may have made it. */
   async function requirePath({ project, repo, branch }: Branch, path: Path): Promise<void> {
     if (await versions.openCommit(project, { repo, branch })) return
     const at = { project, repo, ref: branch }
     await entryAt(at, await rootAt(at), path)
+  }
+
+  /** Two trees: that of a commit, and that of `from` or of the nearest ancestor that is kept. */
+  async function compared(
+    at: At,
+    from: string | undefined,
+  ): Promise<{ older: TreeRef | null; newer: TreeRef }> {
+    const { project, repo, ref } = at
+    const commit = await versions.resolve(project, refOf(repo, ref))
+    const newer = await rootAt(at)
+    const older =
+      from === undefined
+        ? ((await keptAncestor(versions, project, commit))?.root ?? null)
+        : await rootAt({ project, repo, ref: from })
+    return { older, newer }
   }
 
   async function fileAt(at: At, path: string): Promise<FileEntry> {
@@ -122,16 +151,24 @@ export function fileHandlers({ versions }: Context): Files {
       return { sha256: counted.sha256(), bytes: counted.sizeBytes(), digest: entry.digest }
     },
 
+    'GET /projects/:project/repos/:repo/commits/:ref/checksums': async function* (call) {
+      const { root, base } = await baseAt(call.params, call.query.path)
+      for await (const entry of filesBetween(objects, root, base, call.query)) {
+        const { path, sizeBytes, digest } = entry
+        const counted = countedBytes(objects.readEntry(entry))
+        for await (const _ of counted.content) if (call.signal.aborted) return
+        yield { path, bytes: sizeBytes, digest, sha256: counted.sha256() }
+      }
+    },
+
     'GET /projects/:project/repos/:repo/commits/:ref/files': async ({ params, query }) => {
-      const root = await rootAt(params)
-      const base = parsePath(query.path ?? '')
-      if (base !== '') await entryAt(params, root, base)
+      const { root, base } = await baseAt(params, query.path)
       async function* files(): AsyncGenerator<{
         path: string
         sizeBytes: number
         content: AsyncIterable<Uint8Array>
       }> {
-        for await (const entry of objects.walk(root, base)) {
+        for await (const entry of filesBetween(objects, root, base, query)) {
           const path =
             base === '' || entry.path === base ? entry.path : entry.path.slice(base.length + 1)
           yield { path, sizeBytes: entry.sizeBytes, content: objects.readEntry(entry) }
@@ -144,11 +181,17 @@ export function fileHandlers({ versions }: Context): Files {
       fileView(await entryAt(params, await rootAt(params), parsePath(query.path))),
 
     'GET /projects/:project/repos/:repo/commits/:ref/ls': async function* ({ params, query }) {
-      const root = await rootAt(params)
-      const path = parsePath(query.path ?? '')
-      const entry = path === '' ? undefined : await entryAt(params, root, path)
+      const { root, base: path, entry } = await baseAt(params, query.path)
       if (entry?.kind === 'file') return yield fileView(entry)
       const { after, limit } = query
+      if (query.recursive) {
+        let left = limit ?? Infinity
+        for await (const file of filesBetween(objects, root, path, { after })) {
+          if (left-- <= 0) return
+          yield fileView(file)
+        }
+        return
+      }
       yield* viewed(
         objects.list(root, path, {
           ...(after === undefined ? {} : { after }),
@@ -167,17 +210,23 @@ export function fileHandlers({ versions }: Context): Files {
     },
 
     'GET /projects/:project/repos/:repo/commits/:ref/diff': async function* ({ params, query }) {
-      const { project, repo, ref } = params
-      const commit = await versions.resolve(project, refOf(repo, ref))
-      const newer = await rootAt(params)
-      const older =
-        query.from === undefined
-          ? ((await keptAncestor(versions, project, commit))?.root ?? null)
-          : await rootAt({ project, repo, ref: query.from })
+      const { older, newer } = await compared(params, query.from)
       let left = query.limit ?? Infinity
       for await (const change of objects.diff(older, newer, parsePath(query.path ?? ''))) {
         if (left-- <= 0) return
         yield diffLine(change)
+      }
+    },
+
+    'GET /projects/:project/repos/:repo/commits/:ref/diff/stat': async function* (call) {
+      const { from, path = '', depth = 1, after, limit = Infinity } = call.query
+      const { older, newer } = await compared(call.params, from)
+      const last = after === undefined ? undefined : parsePath(after)
+      let left = limit
+      for await (const sum of objects.diffSums(older, newer, parsePath(path), depth)) {
+        if (last !== undefined && !comesLater(sum.path, last)) continue
+        if (left-- <= 0) return
+        yield sum
       }
     },
 
@@ -223,6 +272,14 @@ export function fileHandlers({ versions }: Context): Files {
       })
     },
   }
+}
+
+/** Of directories each of which stands after those below it. */
+function comesLater(path: Path, other: Path): boolean {
+  const isAbove = (dir: Path, one: Path): boolean =>
+    dir !== one && (dir === ROOT || one.startsWith(`${dir}/`))
+  if (isAbove(path, other)) return true
+  return !isAbove(other, path) && comparePaths(path, other) > 0
 }
 
 async function* viewed(entries: AsyncIterable<TreeEntry>): AsyncGenerator<FileView> {

@@ -11,11 +11,12 @@ import { MAX_PARTS } from '../../versions/uploads.ts'
 import type { Upload } from '../../versions/uploads.ts'
 import type { Handlers } from '../call.ts'
 import type { Context } from '../context.ts'
-import { requireRepo } from '../find.ts'
+import { requireProject, requireRepo } from '../find.ts'
 import { countedBytes, putArchive } from '../incoming.ts'
 
 type UploadHandlers = Pick<
   Handlers,
+  | 'GET /projects/:project/uploads'
   | 'POST /projects/:project/repos/:repo/branches/:branch/uploads'
   | 'GET /projects/:project/repos/:repo/branches/:branch/uploads'
   | 'GET /projects/:project/repos/:repo/branches/:branch/uploads/:upload'
@@ -45,6 +46,17 @@ export function uploadHandlers({ versions }: Context): UploadHandlers {
       await requireRepo(versions, params.project, params.repo)
       for await (const one of uploads.list(params.project, keyOf(params)))
         if (query.source === undefined || query.source === one.source) yield uploadView(one)
+    },
+
+    'GET /projects/:project/uploads': async function* ({ params: { project }, query }) {
+      const { repo, branch } = query
+      if (repo === undefined) await requireProject(versions, project)
+      else await requireRepo(versions, project, repo)
+      const of = {
+        ...(repo === undefined ? {} : { repo }),
+        ...(branch === undefined ? {} : { branch: parseName('branch', branch) }),
+      }
+      for await (const one of uploads.list(project, of)) yield uploadView(one)
     },
 
     'GET /projects/:project/repos/:repo/branches/:branch/uploads/:upload': async ({ params }) =>

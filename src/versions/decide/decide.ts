@@ -17,6 +17,7 @@ import { finishJob, startJob, stopJob } from './job.ts'
 import { deletePipeline, putPipeline, startPipeline, stopPipeline } from './pipeline.ts'
 import { createProject } from './project.ts'
 import { propagate } from './propagate.ts'
+import { putPurge } from './purge.ts'
 import { createRepo, deleteRepo } from './repo.ts'
 import { putRetention } from './retention.ts'
 import { settle } from './settle.ts'
@@ -73,6 +74,8 @@ function decideOp(tx: Transaction, op: Op, prepared: PreparedOp): Stop | undefin
       return abandonCommit(tx, op)
     case 'commit.drop':
       return dropCommits(tx, op, prepared)
+    case 'purge.put':
+      return putPurge(tx, op)
     case 'pipeline.put':
       return putPipeline(tx, op)
     case 'pipeline.stop':

@@ -34,6 +34,9 @@ export function removeBranch(tx: Transaction, branch: Branch): void {
   endQueue(tx, key, text)
   for (const commit of tx.view.commits.values())
     if (branchKey(commit) === key) endUnfinished(tx, commit, text)
+  // What earlier ops of this entry meant to open there has nowhere to be.
+  tx.due.delete(key)
+  tx.moved.delete(key)
   tx.branchDeleted(tx.view.branches.get(key) ?? branch)
 }
 

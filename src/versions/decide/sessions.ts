@@ -28,13 +28,22 @@ export function isOfClosed(closed: ClosedSessions | undefined, op: Op): boolean 
 
 type KeepsBytes = Extract<
   Op,
-  { op: 'commit.put' | 'commit.open' | 'commit.finish' | 'job.started' | 'job.finished' }
+  {
+    op:
+      | 'commit.put'
+      | 'commit.open'
+      | 'commit.finish'
+      | 'purge.put'
+      | 'job.started'
+      | 'job.finished'
+  }
 >
 
 export function keepsBytes(op: Op): op is KeepsBytes {
   switch (op.op) {
     case 'commit.put':
     case 'commit.finish':
+    case 'purge.put':
     case 'job.started':
     case 'job.finished':
       return true

@@ -19,6 +19,7 @@
 //   is opened beside it (service-objects.ts); nothing asks the code there whether the pod is ready.
 
 import { assert } from '../../../base/assert.ts'
+import { quantity } from '../../../model/spec-quantity.ts'
 import type { SecretUse } from '../../../model/spec-secrets.ts'
 import { AGENT_CONTAINER, OWN_PREFIX, TOOLS_CONTAINER, USER_CONTAINER } from './names.ts'
 import type { PoolShape } from './shape.ts'
@@ -36,7 +37,7 @@ export const IN_AGENT = {
   /** The folder the code sees as /pfs, and the one it sees as /pfs/out. */
   pfs: '/work/pfs',
   out: '/work/out',
-  /** Seen by the agent alone; in one file system with `pfs`, so that files can be linked. */
+  /** Seen by the agent alone; in one file system with `pfs`, so that files can be linked (kept-inputs.ts). */
   cache: '/work/cache',
   pipes: '/pipes',
   token: '/token/token',
@@ -56,6 +57,8 @@ export interface AgentImage {
   readonly args: readonly string[]
   readonly requests: Readonly<Record<string, string>>
   readonly limits: Readonly<Record<string, string>>
+  /** What it keeps of inputs, beside what is laid out; default: nothing. */
+  readonly cacheBytes?: number
 }
 
 export interface PodOptions {
@@ -152,6 +155,7 @@ mkdir -p /work/pfs/out /work/out /work/cache
 shift 2
 for pipe in "$@"; do [ -p "/pipes/$pipe" ] || mkfifo -m 0600 "/pipes/$pipe"; done`
 
+const DISK = 'ephemeral-storage'
 const SMALL = {
   requests: { cpu: '10m', memory: '16Mi' },
   limits: { memory: '64Mi' },
@@ -185,7 +189,7 @@ export function podOf(shape: PoolShape, options: PodOptions): PodObject {
     initContainers: [toolsContainer(options)],
     containers: [userContainer(shape, folders), agentContainer(shape, options)],
     volumes: [
-      { name: 'work', emptyDir: sizeLimit(shape.limits['ephemeral-storage']) },
+      { name: 'work', emptyDir: sizeLimit(withCache(shape.limits[DISK], options.agent)) },
       { name: 'tools', emptyDir: { sizeLimit: '16Mi' } },
       { name: 'pipes', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
       { name: 'home', emptyDir: {} },
@@ -268,8 +272,9 @@ function agentContainer(shape: PoolShape, options: PodOptions): ContainerObject 
       { name: 'HOME', value: '/tmp' },
       { name: 'VARVE_SERVER', value: options.apiUrl },
       { name: 'VARVE_WORKER_TOKEN_FILE', value: IN_AGENT.token },
+      { name: 'VARVE_INPUT_CACHE_BYTES', value: String(agent.cacheBytes ?? 0) },
     ],
-    resources: { requests: agent.requests, limits: agent.limits },
+    resources: { requests: agent.requests, limits: agentLimits(shape, agent) },
     securityContext: confined(true),
     volumeMounts: [
       { name: 'work', mountPath: IN_AGENT.work },
@@ -294,6 +299,19 @@ function confined(readOnlyRootFilesystem: boolean): ContainerObject['securityCon
     readOnlyRootFilesystem,
     capabilities: { drop: ['ALL'] },
   }
+}
+
+/** A pipeline's limit is of what its datums lay out and put out: what we keep beside is not its affair. */
+function withCache(limit: string | undefined, { cacheBytes = 0 }: AgentImage): string | undefined {
+  if (limit === undefined || cacheBytes === 0) return limit
+  return String((quantity(limit) ?? 0) + cacheBytes)
+}
+
+/** Kubernetes holds the pod's volumes against the sum of what its containers may use, if one says so. */
+function agentLimits(shape: PoolShape, agent: AgentImage): Texts {
+  const { [DISK]: own = '0', ...others } = agent.limits
+  if (shape.limits[DISK] === undefined || (agent.cacheBytes ?? 0) === 0) return agent.limits
+  return { ...others, [DISK]: withCache(own, agent) ?? own }
 }
 
 function sizeLimit(limit: string | undefined): { readonly sizeLimit?: string } {

@@ -37,6 +37,7 @@ export interface PoolSettings {
   readonly graceSeconds?: number
   readonly defaults?: Partial<PodDefaults>
   readonly agent?: { readonly requests?: Texts; readonly limits?: Texts }
+  readonly inputCache?: string
   readonly services?: { readonly types: readonly ServiceSpec['type'][] }
 }
 
@@ -45,6 +46,7 @@ const COOL_DOWN_SECONDS = 60
 const GRACE_SECONDS = 30
 const AGENT_REQUESTS: Texts = { cpu: '50m', memory: '96Mi' }
 const AGENT_LIMITS: Texts = { memory: '512Mi' }
+const INPUT_CACHE = '1Gi'
 const SERVICE_TYPES: readonly ServiceSpec['type'][] = ['ClusterIP']
 const NO_PRICES: PriceTable = { cpuHour: 0, memoryGiBHour: 0, gpuHour: 0 }
 
@@ -53,7 +55,7 @@ export function labelsOf(settings: PoolSettings): Texts {
   return settings.labels ?? LABELS
 }
 
-export function agentOf({ image, agent }: PoolSettings): AgentImage {
+export function agentOf({ image, agent, inputCache = INPUT_CACHE }: PoolSettings): AgentImage {
   return {
     image,
     shell: '/bin/busybox',
@@ -61,6 +63,7 @@ export function agentOf({ image, agent }: PoolSettings): AgentImage {
     args: ['work', '--in-pod', '--workers', '1'],
     requests: agent?.requests ?? AGENT_REQUESTS,
     limits: agent?.limits ?? AGENT_LIMITS,
+    cacheBytes: Math.floor(quantity(inputCache) ?? 0),
   }
 }
 
