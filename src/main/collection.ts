@@ -8,9 +8,11 @@ import { backoffMs } from '../base/retry.ts'
 import type { BlobKey, BlobStore } from '../blob/blob.ts'
 import { leftoverBlobs } from '../log/leftover-blobs.ts'
 import type { Id } from '../model/id.ts'
+import type { TreeRef } from '../model/tree-ref.ts'
 import { collect, plan } from '../objects/upkeep/collect.ts'
 import type { CollectOptions, CollectStep, Keeping, Stand } from '../objects/upkeep/collect.ts'
 import type { Root } from '../objects/upkeep/mark.ts'
+import { purgeTurn } from '../objects/upkeep/purge-turn.ts'
 import { pipelineRoots, rootsOfJobFact } from '../pipelines/roots.ts'
 import { WorkRows } from '../pipelines/work.ts'
 import { Leases } from '../tables/lease.ts'
@@ -50,6 +52,9 @@ export class EverybodysRoots implements Keeping {
 
   async *roots(): AsyncGenerator<Root> {
     const { versions, tables } = this.#o
+    // Of a purge under way, whatever the log says of it by now: everybody reads its map.
+    const { map } = await purgeTurn(tables)
+    if (map !== '') yield { ref: map as TreeRef, chunk: true, map: true }
     for await (const { name } of versions.projects()) {
       yield* versionRoots(versions, name)
       yield* pipelineRoots({ versions, tables, rows: this.#rows }, name)

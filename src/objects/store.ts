@@ -87,7 +87,7 @@ export class PackStore {
     cacheBytes: number
     tables?: Tables | undefined
   }) {
-    this.forwards = new Forwards(guests.tables)
+    this.forwards = new Forwards(guests.tables, guests.blob)
     this.redactions = new Redactions(guests.tables, (ref) => this.chunk(itemOfRef(ref, CHUNK)))
     this.condemned = new Condemned(guests.tables, {
       forgetChunks: () => this.recent.clear(),

@@ -1,15 +1,21 @@
 // Where frames have gone that were carried over before their pack was deleted. Hints in nodes never change, so
 // what names the old place finds the new one here.
 //
+// While a pack is there its row means nothing: a collection that was overtaken carried over in vain, and its
+// copies may go before the next one writes the row anew. So a row is read, and remembered, only of a pack
+// that was seen to be gone.
+//
 //   varint packs · 16 bytes of name each · varint frames · for each, in order of where it lay:
 //     varint offset − the one before · varint which pack · varint offset there · varint length there, 0: as before
 
 import { fromHex, toHex } from '../../base/bytes.ts'
+import type { BlobStore } from '../../blob/blob.ts'
 import { defineTable } from '../../tables/schema.ts'
 import type { Tables } from '../../tables/tables.ts'
 import { Lru } from '../lru.ts'
 import { ByteReader, ByteWriter } from './codec.ts'
 import type { Place } from './pack.ts'
+import { packKey } from './pack-footer.ts'
 
 export const FORWARDS = defineTable({
   name: 'forwards',
@@ -31,22 +37,29 @@ export type Moves = ReadonlyMap<number, Place>
 
 export class Forwards {
   readonly #tables: Tables | undefined
+  readonly #blob: Pick<BlobStore, 'head'>
   readonly #cache = new Lru<Moves>(CACHE_BYTES)
 
   /** Without tables nothing was ever carried over. */
-  constructor(tables: Tables | undefined) {
+  constructor(tables: Tables | undefined, blob: Pick<BlobStore, 'head'>) {
     this.#tables = tables
+    this.#blob = blob
   }
 
-  /** Of a pack that is gone; undefined: nothing of it was kept. @throws VarveError UNAVAILABLE */
+  /** Undefined: it is there, or nothing of it was kept. @throws VarveError UNAVAILABLE */
   async of(pack: string): Promise<Moves | undefined> {
     const cached = this.#cache.get(pack)
     if (cached) return cached
+    if (!this.#tables || (await this.isThere(pack))) return undefined
     const row = await this.#tables?.get(FORWARDS, keyOf(pack))
     if (!row?.frames) return undefined
     const moves = decodeMoves(row.frames)
     this.#cache.set(pack, moves, moves.size * FRAME_WEIGHT_BYTES)
     return moves
+  }
+
+  async isThere(pack: string): Promise<boolean> {
+    return (await this.#blob.head(packKey(pack))) !== undefined
   }
 
   /** Where a frame has gone, and from there, step by step. @throws VarveError UNAVAILABLE */

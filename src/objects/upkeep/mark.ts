@@ -8,6 +8,7 @@
 // - What cannot be read ends the mark: nothing is collected on half an answer.
 
 import type { TreeRef } from '../../model/tree-ref.ts'
+import { must } from '../../base/assert.ts'
 import { concat } from '../../base/bytes.ts'
 import { childrenOf } from '../trees/children.ts'
 import { readContent } from '../files/content.ts'
@@ -56,6 +57,7 @@ export class Marker {
   readonly #places: Places
   readonly #seen: PlaceSet
   readonly #steps: Step[] = []
+  readonly #newer = new Set<string>()
   readonly #watch: ((item: Item) => void) | undefined
 
   /** @param watch is told of nodes and chunks that are used, some of them often */
@@ -145,8 +147,17 @@ export class Marker {
     return this.#places.has(place.pack) ? undefined : this.#useMoved(item)
   }
 
-  /** Written since the packs were listed, carried over, or purged of something. */
+  /**
+   * Carried over, or purged of something; or written since the packs were listed, as are then all packs
+   * it may be carried over to.
+   */
   async #useMoved(item: Item): Promise<void> {
+    const { pack: named } = must(item.place, 'a place')
+    if (this.#newer.has(named)) return
+    if (await this.#store.forwards.isThere(named)) {
+      this.#newer.add(named)
+      return
+    }
     for await (const { pack, offset, length } of this.#store.elsewhere(item)) {
       const n = this.#places.numberOf(pack)
       this.#places.use(n, offset, length)

@@ -61,12 +61,20 @@ export class Redactions {
   /** Returns whether another purge is under way than at the load before. @throws VarveError UNAVAILABLE */
   async load(): Promise<boolean> {
     if (!this.#tables) return false
-    const { map } = await purgeTurn(this.#tables)
-    if (map === this.#mapRef) return false
-    this.underWay = map === '' ? undefined : decodePurgeMap(await this.#read(map as TreeRef))
-    this.#mapRef = map
-    this.generation++
-    return true
+    for (;;) {
+      const { map } = await purgeTurn(this.#tables)
+      if (map === this.#mapRef) return false
+      try {
+        this.underWay = map === '' ? undefined : decodePurgeMap(await this.#read(map as TreeRef))
+      } catch (error) {
+        // It has ended meanwhile, and its map is gone.
+        if ((await purgeTurn(this.#tables)).map === map) throw error
+        continue
+      }
+      this.#mapRef = map
+      this.generation++
+      return true
+    }
   }
 
   /** For whoever looks for what is gone. As often as you like. @param n its turn: of one node the later one counts */
