@@ -139,7 +139,7 @@ export const PoolSettings = shape(
     agent: opt(Agent),
     inputCache: opt(
       Amount(
-        'What each pod keeps of input files on its disk, for datums and jobs to come; default 1Gi; 0: nothing',
+        'What each pod keeps of input files on its disk, for datums and jobs to come, where the pipeline does not limit that; default 1Gi; 0: nothing',
       ),
     ),
     services: opt(

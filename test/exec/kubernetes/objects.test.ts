@@ -162,28 +162,20 @@ test('the user sees of the shared volumes one datum to read, its output, and pip
   expect(pod.securityContext).toMatchObject({ runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000 })
 })
 
-test('what the agent keeps of inputs has room of its own beside a limit of the pipeline', () => {
-  const cached = (cacheBytes: number, more: object): PodObject => {
-    const agent = { ...OPTIONS.agent, cacheBytes }
+test('the agent keeps inputs only where the pipeline does not limit the disk', () => {
+  const cached = (more: object): PodObject => {
+    const agent = { ...OPTIONS.agent, cacheBytes: 2 ** 30 }
     return deploymentOf(shape(more), { ...OPTIONS, agent }).spec.template.spec
   }
   const work = (pod: PodObject) => pod.volumes.find(({ name }) => name === 'work')
   const told = (pod: PodObject) =>
     container(pod, AGENT_CONTAINER).env.find(({ name }) => name === 'VARVE_INPUT_CACHE_BYTES')
-  const limited = { resourceLimits: { disk: '2Gi' } }
-  const both = cached(2 ** 30, limited)
-  expect(told(both)?.value).toBe(String(2 ** 30))
-  expect(work(both)).toEqual({ name: 'work', emptyDir: { sizeLimit: String(3 * 2 ** 30) } })
-  expect(container(both, USER_CONTAINER).resources.limits['ephemeral-storage']).toBe('2Gi')
-  expect(container(both, AGENT_CONTAINER).resources.limits).toEqual({
-    memory: '512Mi',
-    'ephemeral-storage': String(2 ** 30),
-  })
-  const none = cached(0, limited)
-  expect(told(none)?.value).toBe('0')
-  expect(work(none)).toEqual({ name: 'work', emptyDir: { sizeLimit: '2Gi' } })
+  const limited = cached({ resourceLimits: { disk: '2Gi' } })
+  expect(told(limited)?.value).toBe('0')
+  expect(work(limited)).toEqual({ name: 'work', emptyDir: { sizeLimit: '2Gi' } })
   // Without a limit of the pipeline there must be none of ours: it would be the whole pod's.
-  const free = cached(2 ** 30, {})
+  const free = cached({})
+  expect(told(free)?.value).toBe(String(2 ** 30))
   expect(work(free)).toEqual({ name: 'work', emptyDir: {} })
   expect(container(free, AGENT_CONTAINER).resources.limits).toEqual(OPTIONS.agent.limits)
   const settings = { namespace: 'n', image: 'i', api: { url: 'u', to: { pods: {} }, port: 1 } }

@@ -19,7 +19,6 @@
 //   is opened beside it (service-objects.ts); nothing asks the code there whether the pod is ready.
 
 import { assert } from '../../../base/assert.ts'
-import { quantity } from '../../../model/spec-quantity.ts'
 import type { SecretUse } from '../../../model/spec-secrets.ts'
 import { AGENT_CONTAINER, OWN_PREFIX, TOOLS_CONTAINER, USER_CONTAINER } from './names.ts'
 import type { PoolShape } from './shape.ts'
@@ -57,7 +56,7 @@ export interface AgentImage {
   readonly args: readonly string[]
   readonly requests: Readonly<Record<string, string>>
   readonly limits: Readonly<Record<string, string>>
-  /** What it keeps of inputs, beside what is laid out; default: nothing. */
+  /** What it keeps of inputs, where the pipeline does not limit the disk; default: nothing. */
   readonly cacheBytes?: number
 }
 
@@ -189,7 +188,7 @@ export function podOf(shape: PoolShape, options: PodOptions): PodObject {
     initContainers: [toolsContainer(options)],
     containers: [userContainer(shape, folders), agentContainer(shape, options)],
     volumes: [
-      { name: 'work', emptyDir: sizeLimit(withCache(shape.limits[DISK], options.agent)) },
+      { name: 'work', emptyDir: sizeLimit(shape.limits[DISK]) },
       { name: 'tools', emptyDir: { sizeLimit: '16Mi' } },
       { name: 'pipes', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
       { name: 'home', emptyDir: {} },
@@ -272,9 +271,9 @@ function agentContainer(shape: PoolShape, options: PodOptions): ContainerObject 
       { name: 'HOME', value: '/tmp' },
       { name: 'VARVE_SERVER', value: options.apiUrl },
       { name: 'VARVE_WORKER_TOKEN_FILE', value: IN_AGENT.token },
-      { name: 'VARVE_INPUT_CACHE_BYTES', value: String(agent.cacheBytes ?? 0) },
+      { name: 'VARVE_INPUT_CACHE_BYTES', value: String(keptBytes(shape, agent)) },
     ],
-    resources: { requests: agent.requests, limits: agentLimits(shape, agent) },
+    resources: { requests: agent.requests, limits: agent.limits },
     securityContext: confined(true),
     volumeMounts: [
       { name: 'work', mountPath: IN_AGENT.work },
@@ -301,17 +300,9 @@ function confined(readOnlyRootFilesystem: boolean): ContainerObject['securityCon
   }
 }
 
-/** A pipeline's limit is of what its datums lay out and put out: what we keep beside is not its affair. */
-function withCache(limit: string | undefined, { cacheBytes = 0 }: AgentImage): string | undefined {
-  if (limit === undefined || cacheBytes === 0) return limit
-  return String((quantity(limit) ?? 0) + cacheBytes)
-}
-
-/** Kubernetes holds the pod's volumes against the sum of what its containers may use, if one says so. */
-function agentLimits(shape: PoolShape, agent: AgentImage): Texts {
-  const { [DISK]: own = '0', ...others } = agent.limits
-  if (shape.limits[DISK] === undefined || (agent.cacheBytes ?? 0) === 0) return agent.limits
-  return { ...others, [DISK]: withCache(own, agent) ?? own }
+/** A limit of the pipeline is of all on the disk, and means what it says: beside it nothing is kept. */
+function keptBytes(shape: PoolShape, { cacheBytes = 0 }: AgentImage): number {
+  return shape.limits[DISK] === undefined ? cacheBytes : 0
 }
 
 function sizeLimit(limit: string | undefined): { readonly sizeLimit?: string } {
