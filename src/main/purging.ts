@@ -8,7 +8,8 @@
 
 import { utf8 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
-import type { CommitKey } from '../model/entities.ts'
+import type { Commit } from '../model/entities.ts'
+import { commitKey } from '../model/entities.ts'
 import type { Id } from '../model/id.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
 import type { CollectOptions, CollectStep } from '../objects/upkeep/collect.ts'
@@ -63,7 +64,9 @@ export async function* runPurge(
     turn = { ...mine, map }
     if (!(await moveTurn(guests, mine, turn))) throw overtaken()
   }
-  yield* end(guests, turn, how.waitMs, signal)
+  const receipt = yield* end(guests, turn, how.waitMs, signal)
+  await checkNothingCame(guests, receipt)
+  yield { phase: 'done', receipt }
 }
 
 function overtaken(): VarveError {
@@ -79,7 +82,7 @@ async function* end(
   turn: PurgeTurn,
   waitMs: number,
   signal: AbortSignal,
-): AsyncGenerator<PurgeStep> {
+): AsyncGenerator<PurgeStep, PurgeReceipt> {
   const { versions, store } = guests
   const map = turn.map as TreeRef
   await store.redactions.tell(map, turn.n)
@@ -99,11 +102,10 @@ async function* end(
   const { purged: packs, deleted: deletedPacks, deletedBytes, shared: sharedPieces } = last
   const before = await receiptOf(versions, purge)
   const receipt = { ...before, done: { packs, deletedPacks, deletedBytes, sharedPieces } }
-  await checkNothingCame(guests, receipt)
   if (!purge.ended)
     await propose(guests, receipt, { map: await withoutNames(guests, map), ended: true })
   await moveTurn(guests, turn, { n: turn.n, project: '', purge: '', map: '' })
-  yield { phase: 'done', receipt: purge.ended ? before : receipt }
+  return purge.ended ? before : receipt
 }
 
 /** What is kept of the map says nothing of what went. */
@@ -115,13 +117,15 @@ async function withoutNames({ versions }: Guests, ref: TreeRef): Promise<TreeRef
 async function planningOf(
   { versions, store }: Guests,
   { project, repo, paths }: PurgeScope,
-): Promise<PurgePlanning> {
+): Promise<{ readonly planning: PurgePlanning; readonly had: readonly Commit[] }> {
   const planning = new PurgePlanning(
     store,
     paths.map((path) => ({ repo: `${project}/${repo}`, path })),
   )
-  for await (const tree of treesOf(versions, project, repo)) await planning.take(tree)
-  return planning
+  const had: Commit[] = []
+  for await (const tree of treesOf(versions, project, repo))
+    if (await planning.take(tree)) had.push(tree.commit)
+  return { planning, had }
 }
 
 async function look(
@@ -131,14 +135,14 @@ async function look(
   const { versions } = guests
   const { project, repo, paths, request } = how
   await checkPurgeable(versions, how)
-  const planning = await planningOf(guests, how)
+  const { planning, had } = await planningOf(guests, how)
   const found = await planning.plan(keptTrees(versions))
-  if (found.trees.length === 0)
+  if (had.length === 0)
     throw new VarveError(
       'NOT_FOUND_PATH',
       `cannot purge from "${repo}": no kept commit of it has ${paths.map((path) => `"${path}"`).join(' or ')}`,
     )
-  const derived = await derivedFrom(versions, project, found.trees.map(keyOf))
+  const derived = await derivedFrom(versions, project, had)
   const receipt: PurgeReceipt = {
     purge: request.id,
     project,
@@ -151,12 +155,6 @@ async function look(
     done: null,
   }
   return { planning, receipt }
-}
-
-/** Of `project/repo@branch=id`. */
-function keyOf(name: string): CommitKey {
-  const [, repo = '', branch = '', id = ''] = /^[^/]+\/([^@]+)@(.+)=([^=]+)$/.exec(name) ?? []
-  return { repo, branch, id: id as Id }
 }
 
 function checkCopies({ found }: PurgeReceipt, { alsoCopies, repo }: Purging): void {
@@ -189,11 +187,10 @@ async function propose(
 
 /** Somebody may have built on an old commit just before it was hidden. */
 async function checkNothingCame(guests: Guests, receipt: PurgeReceipt): Promise<void> {
-  const planning = await planningOf(guests, receipt)
-  const name = planning.taken[0]
-  if (name === undefined) return
+  const { had } = await planningOf(guests, receipt)
+  if (!had[0]) return
   throw new VarveError(
     'STALE_STATE',
-    `cannot end the purge: "${name}" was committed meanwhile and has it; delete it there and purge again`,
+    `cannot say it is gone: "${commitKey(had[0])}" was committed meanwhile and has it; delete it there and purge again`,
   )
 }

@@ -71,13 +71,14 @@ export async function* treesOf(
   versions: Versions,
   project: string,
   repo: string,
-): AsyncGenerator<KeptTree> {
+): AsyncGenerator<KeptTree & { readonly commit: Commit }> {
   for await (const commit of versions.commits(project, repo))
     if (commit.root !== null)
       yield {
         name: `${project}/${commitKey(commit)}`,
         repo: `${project}/${repo}`,
         ref: commit.root,
+        commit,
       }
 }
 

@@ -122,12 +122,20 @@ async function fill({ versions, ids }: Core): Promise<Commit[]> {
   return commits
 }
 
-async function purge(core: Core): Promise<PurgeStep | undefined> {
+async function purge(
+  core: Core,
+  seen: (step: PurgeStep) => Promise<void> = () => Promise.resolve(),
+): Promise<PurgeStep | undefined> {
   const request = { id: core.ids(), principal: 'me' }
   const paths = ['a', 'd'].map(parsePath)
   const how = { project: P, repo: 'r', paths, plan: false, alsoCopies: false, waitMs: 0, request }
   const signal = new AbortController().signal
-  return (await Array.fromAsync(core.purge(how, signal))).at(-1)
+  let last: PurgeStep | undefined
+  for await (const step of core.purge(how, signal)) {
+    last = step
+    await seen(step)
+  }
+  return last
 }
 
 async function read({ versions }: Core, { root }: Commit): Promise<Record<string, string>> {
@@ -182,4 +190,29 @@ test('a purge that dies anywhere has hidden all of it or nothing, and comes to i
       await third.close()
       if (ended !== 'died') return
     }
+})
+
+test("what is put again while it is purged is told, and is in nobody's way", async () => {
+  const disk = { tables: new MemoryTables(), blob: new MemoryBlobStore() }
+  const { core, close } = await start(disk, 1)
+  await fill(core)
+  const master = { repo: 'r', branch: 'master' }
+  const commit = (text: string | null): Promise<Commit> =>
+    core.versions.commitFiles(
+      P,
+      master,
+      (writer) =>
+        text === null
+          ? writer.delete(parsePath('a'))
+          : writer.put(parsePath('a'), utf8(text)).then(() => {}),
+      { id: core.ids(), principal: 'me' },
+    )
+  const again = purge(core, async (step) => {
+    if (step.phase === 'collecting' && step.step.phase === 'waiting') await commit(SECRET)
+  })
+  await expect(again).rejects.toMatchObject({ code: 'STALE_STATE' })
+  await commit(null)
+  expect(await purge(core)).toMatchObject({ phase: 'done' })
+  expect(await isInStore(disk, 'somebody wants')).toBe(false)
+  await close()
 })

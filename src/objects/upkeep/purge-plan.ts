@@ -79,17 +79,13 @@ export class PurgePlanning {
     this.#redaction = new Redaction(store, (item, name) => this.#bury(item, name))
   }
 
-  /** Looks for the targets in a tree of their repo. @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE */
-  async take({ name, repo, ref }: KeptTree): Promise<void> {
+  /** Looks for the targets in a tree of their repo; whether it has one. @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE */
+  async take({ name, repo, ref }: KeptTree): Promise<boolean> {
     let had = false
     for (const target of this.#targets)
       if (target.repo === repo && (await this.#redaction.take(ref, target.path))) had = true
     if (had) this.#trees.push(name)
-  }
-
-  /** Names of the trees that had one. */
-  get taken(): readonly string[] {
-    return this.#trees
+    return had
   }
 
   /** After all trees of the targets were taken. `trees`: all there are, those as well. */
