@@ -17,6 +17,7 @@ import { PurgePlanning } from '../objects/upkeep/purge-plan.ts'
 import { moveTurn, purgeTurn } from '../objects/upkeep/purge-turn.ts'
 import type { PurgeTurn } from '../objects/upkeep/purge-turn.ts'
 import { decodePurgeMap, encodePurgeMap } from '../objects/upkeep/redactions.ts'
+import { keptByJobs } from '../pipelines/purge-scope.ts'
 import {
   checkPurgeable,
   derivedFrom,
@@ -116,8 +117,9 @@ async function withoutNames({ versions }: Guests, ref: TreeRef): Promise<TreeRef
 
 async function planningOf(
   { versions, store }: Guests,
-  { project, repo, paths }: PurgeScope,
+  scope: PurgeScope,
 ): Promise<{ readonly planning: PurgePlanning; readonly had: readonly Commit[] }> {
+  const { project, repo, paths } = scope
   const planning = new PurgePlanning(
     store,
     paths.map((path) => ({ repo: `${project}/${repo}`, path })),
@@ -125,6 +127,7 @@ async function planningOf(
   const had: Commit[] = []
   for await (const tree of treesOf(versions, project, repo))
     if (await planning.take(tree)) had.push(tree.commit)
+  for await (const { ref, path } of keptByJobs(versions, scope)) await planning.takeAlso(ref, path)
   return { planning, had }
 }
 
@@ -137,10 +140,10 @@ async function look(
   await checkPurgeable(versions, how)
   const { planning, had } = await planningOf(guests, how)
   const found = await planning.plan(keptTrees(versions))
-  if (had.length === 0)
+  if (found.nodes === 0)
     throw new VarveError(
       'NOT_FOUND_PATH',
-      `cannot purge from "${repo}": no kept commit of it has ${paths.map((path) => `"${path}"`).join(' or ')}`,
+      `cannot purge from "${repo}": nothing that is kept of it has ${paths.map((path) => `"${path}"`).join(' or ')}`,
     )
   const derived = await derivedFrom(versions, project, had)
   const receipt: PurgeReceipt = {

@@ -28,37 +28,46 @@ function* namedByRecord(content: Uint8Array): Generator<TreeRef> {
   if (record.tree) yield record.tree
 }
 
+/** Jobs of commits that were not dropped; `reads` where the roots in the plan are kept as well. */
+export async function* keptJobs(
+  versions: Versions,
+  project: string,
+): AsyncGenerator<{ readonly pipeline: string; readonly job: Job; readonly reads: boolean }> {
+  const heads = new Set<string>()
+  for await (const { name } of versions.repos(project))
+    for await (const { head } of versions.branches(project, name))
+      if (head) heads.add(`${name} ${head.id}`)
+  for await (const { name: pipeline } of versions.repos(project))
+    for await (const job of versions.jobs(project, pipeline)) {
+      const { commit } = job
+      if ((await versions.commit(project, commit))?.dropped) continue
+      const reads = job.endedAtMs === null || heads.has(`${commit.repo} ${commit.id}`)
+      yield { pipeline, job, reads }
+    }
+}
+
 /** All there are now, or were when this was called. */
 export async function* pipelineRoots(
   guests: PipelineRootsGuests,
   project: string,
 ): AsyncGenerator<Root> {
   const { versions, tables, rows } = guests
-  const heads = new Set<string>()
-  for await (const { name } of versions.repos(project))
-    for await (const { head } of versions.branches(project, name))
-      if (head) heads.add(`${name} ${head.id}`)
-  for await (const { name: pipeline } of versions.repos(project)) {
-    for await (const job of versions.jobs(project, pipeline)) {
-      const { commit } = job
-      const kept = !(await versions.commit(project, commit))?.dropped
-      if (!kept) continue
-      yield* trees(job)
-      const reads = job.endedAtMs === null || heads.has(`${commit.repo} ${commit.id}`)
-      if (reads) yield* planRoots(versions.objects, job)
-      if (job.endedAtMs === null)
-        for (let n = 0; n < job.chunks; n++) {
-          const row = await rows.get({ project, pipeline, job: commit.id, n })
-          if (row?.result) yield { ref: row.result as TreeRef }
-        }
-      const key = { project, pipeline, job: commit.id }
-      for await (const { ref, stored } of tables.scan(LOG_SEGMENTS, key)) {
-        const root = { ref: ref as TreeRef, chunk: true } as const
-        if (ref) yield stored === 1 ? root : { ...root, announced: true }
+  for await (const { pipeline, job, reads } of keptJobs(versions, project)) {
+    yield* trees(job)
+    if (reads) yield* planRoots(versions.objects, job)
+    const key = { project, pipeline, job: job.commit.id }
+    if (job.endedAtMs === null)
+      for (let n = 0; n < job.chunks; n++) {
+        const row = await rows.get({ ...key, n })
+        if (row?.result) yield { ref: row.result as TreeRef }
       }
+    for await (const { ref, stored } of tables.scan(LOG_SEGMENTS, key)) {
+      const root = { ref: ref as TreeRef, chunk: true } as const
+      if (ref) yield stored === 1 ? root : { ...root, announced: true }
     }
-    for await (const job of versions.datumTreesOf(project, pipeline)) yield* trees(job)
   }
+  for await (const { name: pipeline } of versions.repos(project))
+    for await (const job of versions.datumTreesOf(project, pipeline)) yield* trees(job)
 }
 
 /** Of an entry: what became a root by it. */

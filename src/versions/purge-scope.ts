@@ -159,5 +159,6 @@ export async function* outOfReach(
     if (spout.repo === repo) yield `the source that spout "${spout.name}" reads`
   for (const { branch, commits } of derived)
     yield `what ${commits} commits of "${branch}" and their jobs made of it: purge it there as well, or drop them`
+  if (derived.length > 0) yield 'what workers that wait have of their last datum, until the next'
   yield 'backups and copies of the store, and disks that were not wiped'
 }

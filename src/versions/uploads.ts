@@ -21,8 +21,9 @@ import type { Id } from '../model/id.ts'
 import { parsePath } from '../model/path.ts'
 import type { Session } from '../model/ops.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
-import type { FileEntry, Objects, TreeWriter } from '../objects/objects.ts'
+import type { Objects, TreeWriter } from '../objects/objects.ts'
 import type { Tables } from '../tables/tables.ts'
+import { lackOf, runOf } from './upload-content.ts'
 import type { Guard, Part, PartAbout } from './upload-rows.ts'
 import { noUpload, UploadRows } from './upload-rows.ts'
 import type { CommitOptions, Request, Versions } from './versions.ts'
@@ -32,8 +33,6 @@ const EXPIRE_MS = 7 * 24 * 3_600_000
 export const MAX_PARTS = 1_000_000
 /** Of a larger file the version before is not looked at for chunks that are there already. */
 const DEDUP_FILE_BYTES = 16 * 2 ** 30
-/** Runs merged at once. */
-const MERGED = 256
 const BACKOFF = { firstMs: 2, maxMs: 250 }
 const ADOPTIONS = 8
 
@@ -237,7 +236,8 @@ export class Uploads {
   ): Promise<UploadMade> {
     let guard = await this.#known(project, branch, id)
     while (guard.state === 'open') {
-      await this.#checkParts(project, guard, parts)
+      const lack = await lackOf(this.#rows.parts(project, guard), guard.parts, parts)
+      if (lack) throw notAll(guard, lack)
       const open = await this.#commits.openCommit(project, branch)
       const to: Guard = {
         ...guard,
@@ -302,27 +302,6 @@ export class Uploads {
     return guard
   }
 
-  /** Every number is there, and the segments of each file are all of it. */
-  async #checkParts(project: string, guard: Guard, wanted: number): Promise<void> {
-    const refuse = (why: string): VarveError =>
-      new VarveError('INVALID_OPTION', `cannot finish the upload "${guard.id}": ${why}`)
-    let next = 0
-    const pieces = new Pieces()
-    for await (const part of this.#rows.parts(project, guard)) {
-      if (part.part !== next) break
-      next++
-      if (part.kind === 'segment') pieces.add(part)
-    }
-    if (next < wanted) throw refuse(`part ${next} of ${wanted} has not come`)
-    if (guard.parts > wanted)
-      throw refuse(`${guard.parts} parts have come, ${wanted} are to be all of it`)
-    for (const [path, segments] of pieces.files) {
-      const lacks = lackIn(segments)
-      if (lacks) throw refuse(`"${path}" ${lacks}`)
-    }
-    if (wanted === 0) throw refuse('it has no parts')
-  }
-
   /** @returns how it ended. @throws VarveError after which it is open again, or is finished again */
   async #commit(project: string, guard: Guard, principal: string): Promise<Guard> {
     const { id, request, about } = guard
@@ -336,7 +315,7 @@ export class Uploads {
     try {
       const before = into === null ? await this.#commits.decisionOf(project, request) : undefined
       if (!before || !('yes' in before.decision)) {
-        const run = await this.#run(project, guard)
+        const run = await runOf(this.#objects, this.#rows.parts(project, guard))
         const note = message === '' ? null : await this.#objects.putBytes(utf8(message))
         if (into === null)
           await this.#commits.commitRun(project, { repo, branch }, run, asked, { note })
@@ -351,79 +330,9 @@ export class Uploads {
     const made = { commit: into ?? request, finished: into === null }
     return end({ state: 'done', about: { ...about, made } })
   }
-
-  /** All parts as one run; of one path the later part wins. */
-  async #run(project: string, guard: Guard): Promise<TreeRef> {
-    const objects = this.#objects
-    let runs: TreeRef[] = []
-    const pieces = new Pieces()
-    for await (const part of this.#rows.parts(project, guard))
-      if (part.kind === 'batch') runs.push(part.root)
-      else pieces.add(part)
-    if (pieces.files.size > 0) runs.push(await this.#joined(pieces))
-    while (runs.length > 1) {
-      const merged: TreeRef[] = []
-      for (let first = 0; first < runs.length; first += MERGED) {
-        const some = runs.slice(first, first + MERGED)
-        merged.push((await objects.merge(null, some, null)).root)
-      }
-      runs = merged
-    }
-    const [run] = runs
-    assert(run, 'an upload that is finished has parts')
-    return run
-  }
-
-  /** A run that puts each file, of its segments one after another. */
-  async #joined(pieces: Pieces): Promise<TreeRef> {
-    const writer = this.#objects.writer(null)
-    try {
-      for (const [name, segments] of pieces.files) {
-        const path = parsePath(name)
-        const entries: FileEntry[] = []
-        for (const { root } of inOrder(segments)) {
-          const entry = await this.#objects.stat(root, path)
-          assert(entry?.kind === 'file', () => `a segment of "${path}" holds it`)
-          entries.push(entry)
-        }
-        await writer.assemble(path, entries)
-      }
-    } catch (error) {
-      writer.abandon()
-      throw error
-    }
-    return await writer.finish()
-  }
 }
 
 const FINAL: ReadonlySet<string> = new Set(['invalid', 'not-found', 'conflict', 'denied'])
-
-/** Segments by their file. */
-class Pieces {
-  readonly files = new Map<string, Part[]>()
-
-  add(part: Part): void {
-    const segments = this.files.get(part.path)
-    if (segments) segments.push(part)
-    else this.files.set(part.path, [part])
-  }
-}
-
-function inOrder(segments: readonly Part[]): Part[] {
-  return segments.toSorted((a, b) => a.offset - b.offset)
-}
-
-/** What is missing of a file; undefined: nothing. */
-function lackIn(segments: readonly Part[]): string | undefined {
-  const totalBytes = segments[0]?.totalBytes ?? 0
-  let end = 0
-  for (const one of inOrder(segments)) {
-    if (one.totalBytes !== totalBytes) return 'is said to have different sizes'
-    if (one.offset !== end) return `has nothing, or something twice, at byte ${end}`
-    end += one.sizeBytes
-  }
-  return end === totalBytes ? undefined : `has ${end} bytes of ${totalBytes}`
-}
 
 function same(there: Part, { sha256 }: Pick<PartAbout, 'sha256'>): Part {
   if (there.sha256 === sha256) return there
@@ -443,6 +352,10 @@ function takesParts({ state }: Guard): boolean {
 
 function isUnderWay(guard: Guard): boolean {
   return takesParts(guard) || guard.state === 'finishing'
+}
+
+function notAll({ id }: Guard, lack: string): VarveError {
+  return new VarveError('INVALID_OPTION', `cannot finish the upload "${id}": ${lack}`)
 }
 
 function hasEnded({ id, state }: Guard): VarveError {

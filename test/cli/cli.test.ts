@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/cli.ts'
 import type { Id } from '../../src/model/id.ts'
 import type { Op } from '../../src/model/ops.ts'
 import { makeTreeRef } from '../../src/model/tree-ref.ts'
 import { makeWorld, TOKEN } from '../server/world.ts'
 import type { World } from '../server/world.ts'
+import { runAgainst } from './run.ts'
+import type { Ran, RunOptions } from './run.ts'
 
 let world: World
 const cwd = mkdtempSync(join(tmpdir(), 'varve-cli-'))
@@ -17,45 +18,8 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-interface Ran {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-class Sink {
-  readonly parts: Buffer[] = []
-  readonly isTTY = false
-  write(chunk: string | Uint8Array): boolean {
-    this.parts.push(Buffer.from(chunk))
-    return true
-  }
-  once(): void {}
-  get text(): string {
-    return Buffer.concat(this.parts).toString('utf8')
-  }
-}
-
-async function varve(
-  args: string,
-  options: { stdin?: string; env?: Record<string, string>; cwd?: string } = {},
-): Promise<Ran> {
-  const stdout = new Sink()
-  const stderr = new Sink()
-  const code = await runCli(args.split(' '), {
-    stdout,
-    stderr,
-    stdin: (async function* () {
-      yield Buffer.from(options.stdin ?? '')
-    })(),
-    env: options.env ?? { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
-    cwd: options.cwd ?? cwd,
-    nowMs: Date.now,
-    signal: new AbortController().signal,
-    version: '0.0.0-test',
-  })
-  return { code, out: stdout.text, err: stderr.text }
-}
+const varve = (args: string, how: RunOptions = {}): Promise<Ran> =>
+  runAgainst(world, args, { cwd, ...how })
 
 test('a first session: a repo, files in and out, what changed, what is there', async () => {
   expect(await varve('repo create images')).toMatchObject({ code: 0, out: '' })

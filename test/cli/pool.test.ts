@@ -1,10 +1,9 @@
 // Why it does not run, as the terminal says it.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/cli.ts'
 import { boundText } from '../../src/cli/words.ts'
 import { NO_NODE, WAITING, poolWorld } from '../server/pool-world.ts'
 import type { PoolWorld } from '../server/pool-world.ts'
-import { TOKEN } from '../server/world.ts'
+import { runAgainst } from './run.ts'
 
 let world: PoolWorld
 beforeAll(async () => {
@@ -13,23 +12,10 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 async function varve(args: string): Promise<string> {
-  const parts: string[] = []
-  const sink = {
-    write: (chunk: string | Uint8Array) => parts.push(Buffer.from(chunk).toString('utf8')) > 0,
-    once: () => undefined,
-  }
-  const code = await runCli(args.split(' '), {
-    stdout: sink,
-    stderr: sink,
-    stdin: (async function* () {})(),
-    env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
-    cwd: '/',
-    nowMs: () => 1_700_000_060_000,
-    signal: new AbortController().signal,
-    version: '0.0.0-test',
-  })
-  expect({ args, code, out: code === 0 ? '' : parts.join('') }).toEqual({ args, code: 0, out: '' })
-  return parts.join('')
+  const { code, out, err } = await runAgainst(world, args, { nowMs: () => 1_700_000_060_000 })
+  const said = `${out}${err}`
+  expect({ args, code, out: code === 0 ? '' : said }).toEqual({ args, code: 0, out: '' })
+  return said
 }
 
 test('pool list and inspect: state, counts, cause, pods, ends, and what to try', async () => {

@@ -5,12 +5,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/cli.ts'
 import { DEFAULT_PROJECT as P } from '../../src/model/name.ts'
 import { parsePath } from '../../src/model/path.ts'
 import { noise } from '../objects/fixture.ts'
-import { makeWorld, TOKEN } from '../server/world.ts'
+import { makeWorld } from '../server/world.ts'
 import type { World } from '../server/world.ts'
+import { runAgainst } from './run.ts'
+import type { Ran } from './run.ts'
 
 const cwd = mkdtempSync(join(tmpdir(), 'varve-sent-again-'))
 const SEGMENT = 200_000
@@ -30,26 +31,9 @@ afterAll(async () => {
   rmSync(cwd, { recursive: true })
 })
 
-async function varve(args: string, stdin: Uint8Array[] = []) {
-  let err = ''
-  const sink = (take: (text: string) => void) => ({
-    isTTY: false,
-    write: (chunk: string | Uint8Array): boolean => {
-      take(Buffer.from(chunk).toString('utf8'))
-      return true
-    },
-    once: () => undefined,
-  })
-  const code = await runCli(args.split(' '), {
-    stdout: sink(() => undefined),
-    stderr: sink((text) => (err += text)),
-    stdin: (async function* () {
-      yield* stdin
-    })(),
-    env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
+const varve = (args: string, stdin?: Uint8Array): Promise<Ran> =>
+  runAgainst(world, args, {
     cwd,
-    nowMs: Date.now,
-    signal: new AbortController().signal,
     fetch: (input, init) => {
       const headers = new Headers(init?.headers)
       const what = `${init?.method} ${new URL(input as string).pathname.split('/').slice(-2).join('/')}`
@@ -57,10 +41,8 @@ async function varve(args: string, stdin: Uint8Array[] = []) {
       return fetch(input, init)
     },
     partSizes: { segmentBytes: SEGMENT, batchBytes: SEGMENT, batchFiles: 3 },
-    version: '0.0.0-test',
+    ...(stdin && { stdin }),
   })
-  return { code, err }
-}
 
 /**
  * A repo with this content is deleted, and collected while the next write of the server goes on: after
@@ -230,11 +212,11 @@ test('bytes and blobs of whoever uses the client', async () => {
 test('standard input is gone: its author hears what to do', async () => {
   const content = noise(8, 150_000)
   await collectedMeanwhile('g', content)
-  const put = await varve('file put kept@master:/piped -f -', [content])
+  const put = await varve('file put kept@master:/piped -f -', content)
   expect(put.code).toBe(4)
   expect(put.err).toContain('(SESSION_CLOSED)')
   expect(put.err).toContain('try: send it again: what it was built on was being collected')
   expect(sent.filter((one) => one.what === 'PUT master/file')).toHaveLength(1)
-  expect(await varve('file put kept@master:/piped -f -', [content])).toMatchObject({ code: 0 })
+  expect(await varve('file put kept@master:/piped -f -', content)).toMatchObject({ code: 0 })
   expect((await read('piped')).equals(content)).toBe(true)
 })

@@ -16,10 +16,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { TAR_END, tarHead, writeTar } from '../../src/api/tar.ts'
-import { runCli } from '../../src/cli/cli.ts'
 import { Folder, saveTar } from '../../src/cli/local-files.ts'
-import { makeWorld, TOKEN } from '../server/world.ts'
+import { makeWorld } from '../server/world.ts'
 import type { World } from '../server/world.ts'
+import { runAgainst } from './run.ts'
+import type { Ran } from './run.ts'
 
 let world: World
 const cwd = mkdtempSync(join(tmpdir(), 'varve-transfer-'))
@@ -33,33 +34,20 @@ afterAll(async () => {
   rmSync(cwd, { recursive: true })
 })
 
-interface Ran {
-  readonly code: number
-  readonly err: string
+interface Transferred extends Ran {
   /** Method and path of what was asked, and how it was answered. */
   readonly asked: readonly string[]
 }
 
 /** @param breaks the connection to the server is lost at the first request it is true of, for good */
-async function varve(args: string, breaks: (asked: string) => boolean = () => false): Promise<Ran> {
+async function varve(
+  args: string,
+  breaks: (asked: string) => boolean = () => false,
+): Promise<Transferred> {
   const asked: string[] = []
-  let err = ''
   const gone = new AbortController()
-  const sink = (take: (text: string) => void) => ({
-    isTTY: false,
-    write: (chunk: string | Uint8Array): boolean => {
-      take(Buffer.from(chunk).toString('utf8'))
-      return true
-    },
-    once: () => undefined,
-  })
-  const code = await runCli(args.split(' '), {
-    stdout: sink(() => undefined),
-    stderr: sink((text) => (err += text)),
-    stdin: (async function* () {})(),
-    env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
+  const ran = await runAgainst(world, args, {
     cwd,
-    nowMs: Date.now,
     signal: gone.signal,
     fetch: async (input, init) => {
       const url = new URL(input as string)
@@ -70,12 +58,11 @@ async function varve(args: string, breaks: (asked: string) => boolean = () => fa
       return answer
     },
     partSizes: { segmentBytes: SEGMENT, batchBytes: 4 * SEGMENT, batchFiles: BATCH_FILES },
-    version: '0.0.0-test',
   })
-  return { code, err, asked }
+  return { ...ran, asked }
 }
 
-const parts = ({ asked }: Ran): string[] =>
+const parts = ({ asked }: Transferred): string[] =>
   asked.filter((one) => /^PUT (segments|batches)/.test(one)).toSorted()
 
 const SEGMENT = 300_000

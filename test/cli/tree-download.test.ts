@@ -16,7 +16,6 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/cli.ts'
 import { getTree } from '../../src/cli/downloading-tree.ts'
 import { Folder } from '../../src/cli/local-files.ts'
 import { Progress } from '../../src/cli/progress.ts'
@@ -26,6 +25,8 @@ import { parsePath } from '../../src/model/path.ts'
 import { noise } from '../objects/fixture.ts'
 import { makeWorld, TOKEN } from '../server/world.ts'
 import type { World } from '../server/world.ts'
+import { runAgainst } from './run.ts'
+import type { Ran } from './run.ts'
 
 const cwd = mkdtempSync(join(tmpdir(), 'varve-tree-'))
 const out = join(cwd, 'out')
@@ -58,9 +59,7 @@ function write(to: string, bytes: Uint8Array): void {
   writeFileSync(to, bytes)
 }
 
-interface Ran {
-  readonly code: number
-  readonly err: string
+interface Downloaded extends Ran {
   /** Bytes of content that came. */
   readonly bytes: number
   readonly asked: readonly string[]
@@ -76,33 +75,14 @@ async function varve(
   cuts: number[] = [],
   isAway = false,
   others: readonly string[] = [],
-): Promise<Ran> {
+): Promise<Downloaded> {
   const gone = new AbortController()
   const onCut = (): void => {
     if (!isAway) gone.abort()
   }
   const net = transport(cuts, onCut, others)
-  let err = ''
-  const sink = (take: (text: string) => void) => ({
-    isTTY: false,
-    write: (chunk: string | Uint8Array): boolean => {
-      take(Buffer.from(chunk).toString('utf8'))
-      return true
-    },
-    once: () => undefined,
-  })
-  const code = await runCli(args.split(' '), {
-    stdout: sink(() => undefined),
-    stderr: sink((text) => (err += text)),
-    stdin: (async function* () {})(),
-    env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
-    cwd,
-    nowMs: Date.now,
-    signal: gone.signal,
-    fetch: net.fetch,
-    version: '0.0.0-test',
-  })
-  return { code, err, bytes: net.bytes(), asked: net.asked }
+  const ran = await runAgainst(world, args, { cwd, signal: gone.signal, fetch: net.fetch })
+  return { ...ran, bytes: net.bytes(), asked: net.asked }
 }
 
 function transport(cuts: number[], onCut: () => void, others: readonly string[]) {

@@ -2,10 +2,11 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { UploadView } from '../../src/api/uploads.ts'
-import { runCli } from '../../src/cli/cli.ts'
 import { DEFAULT_PROJECT as P } from '../../src/model/name.ts'
-import { makeWorld, TOKEN } from '../server/world.ts'
+import { makeWorld } from '../server/world.ts'
 import type { World } from '../server/world.ts'
+import { runAgainst } from './run.ts'
+import type { Ran } from './run.ts'
 
 const UPLOADS = '/projects/:project/repos/:repo/branches/:branch/uploads'
 let world: World
@@ -21,29 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-async function varve(args: string) {
-  let out = ''
-  let err = ''
-  const sink = (take: (text: string) => void) => ({
-    isTTY: false,
-    write: (chunk: string | Uint8Array): boolean => {
-      take(Buffer.from(chunk).toString('utf8'))
-      return true
-    },
-    once: () => undefined,
-  })
-  const code = await runCli(args.split(' '), {
-    stdout: sink((text) => (out += text)),
-    stderr: sink((text) => (err += text)),
-    stdin: (async function* () {})(),
-    env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
-    cwd: '/',
-    nowMs: Date.now,
-    signal: new AbortController().signal,
-    version: '0.0.0-test',
-  })
-  return { code, out, err }
-}
+const varve = (args: string): Promise<Ran> => runAgainst(world, args)
 
 async function begun(repo: string, branch: string, source: string): Promise<UploadView> {
   const params = { project: P, repo, branch }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/cli.ts'
 import { noise } from '../objects/fixture.ts'
-import { makeWorld, TOKEN } from '../server/world.ts'
+import { makeWorld } from '../server/world.ts'
 import type { World } from '../server/world.ts'
+import { runAgainst } from './run.ts'
+import type { Ran } from './run.ts'
 
 let world: World
 
@@ -11,33 +12,8 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-async function varve(
-  args: string,
-  stdin: Uint8Array = new Uint8Array(0),
-): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: '', err: '' }
-  const to = (name: 'out' | 'err') => ({
-    isTTY: false,
-    write: (chunk: string | Uint8Array) => {
-      said[name] += Buffer.from(chunk).toString('utf8')
-      return true
-    },
-    once: () => undefined,
-  })
-  const code = await runCli(args.split(' '), {
-    stdout: to('out'),
-    stderr: to('err'),
-    stdin: (async function* () {
-      yield stdin
-    })(),
-    env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
-    cwd: '/',
-    nowMs: Date.now,
-    signal: new AbortController().signal,
-    version: '0.0.0-test',
-  })
-  return { code, ...said }
-}
+const varve = (args: string, stdin?: Uint8Array): Promise<Ran> =>
+  runAgainst(world, args, stdin && { stdin })
 
 const jsonLines = (text: string): { kind: string; [name: string]: unknown }[] =>
   text

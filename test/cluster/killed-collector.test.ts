@@ -2,9 +2,7 @@
 // killed while people write through it: nothing that was acknowledged is lost, and in the end all garbage is
 // gone.
 
-import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -16,12 +14,10 @@ import { cassandraAvailable } from '../services/cassandra.ts'
 import { kafkaAvailable } from '../services/kafka.ts'
 import { effectsEnv, orderEffect, struckBy, withdrawOrder } from '../services/kill-effect.ts'
 import type { EffectOrder } from '../services/kill-effect.ts'
-import { freePort } from '../services/process.ts'
-import { createBucket, s3Available } from '../services/s3.ts'
-import { shared } from '../services/shared.ts'
-import { Cluster, clusterEnv, removeLogs } from './cluster.ts'
-import type { ClusterOptions } from './cluster.ts'
-import { RoleProcess } from './role-process.ts'
+import { s3Available } from '../services/s3.ts'
+import type { Cluster } from './cluster.ts'
+import { KilledCluster } from './killed-cluster.ts'
+import type { RoleProcess } from './role-process.ts'
 
 /** Of the collector, in this order; what one leaves behind the next one meets. */
 const COLLECTOR: readonly EffectOrder[] = [
@@ -39,47 +35,22 @@ const API: readonly EffectOrder[] = [
 const LIMIT_MS = 120_000
 
 describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('killed collector', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'varve-killed-collector-'))
-  const name = `collected_${process.pid}`
-  const secret = randomBytes(32).toString('hex')
-  const doomed: RoleProcess[] = []
+  let world: KilledCluster
   let cluster: Cluster
-  let options: ClusterOptions
 
   beforeAll(async () => {
-    const [kafka, s3] = [await shared('kafka'), await shared('s3')]
-    const cassandra = await shared('cassandra')
-    await createBucket(s3, name.replaceAll('_', '-'))
-    const roles = { api: 1, log: 1, scheduler: 0, spouts: 0, egress: 0, events: 0 }
-    options = { kafka, cassandra, s3, name, replication: 1, folder, secret, roles, workers: 0 }
-    cluster = await Cluster.start(options)
+    world = await KilledCluster.start('collected', 0)
+    cluster = world.cluster
   })
 
-  afterAll(async () => {
-    await Promise.all(doomed.map((one) => one.kill()))
-    await cluster?.stop()
-    removeLogs(folder)
-  })
+  afterAll(() => world?.stop())
 
-  const orders = (who: string): string => join(folder, `orders-${who}`)
+  const orders = (who: string): string => join(world.folder, `orders-${who}`)
 
   /** An API of its own that ends at an effect when it is ordered to, and is started again. */
   async function begin(who: string): Promise<RoleProcess> {
     mkdirSync(orders(who))
-    const port = await freePort()
-    const url = `http://127.0.0.1:${port}`
-    const env = {
-      ...clusterEnv(options),
-      VARVE_CLUSTER_SECRET: secret,
-      VARVE_TOKEN: cluster.token,
-      VARVE_ADVERTISE: url,
-      ...effectsEnv(orders(who)),
-    }
-    const args = ['serve', '--roles', 'api', '--host', '127.0.0.1', '--port', String(port)]
-    const logFile = join(folder, `${who}.log`)
-    const process = new RoleProcess({ name: who, args, env, logFile, url })
-    doomed.push(process)
-    process.start()
+    const process = await world.beginApi(who, effectsEnv(orders(who)))
     await process.ready(LIMIT_MS)
     return process
   }

@@ -1,9 +1,6 @@
 // A cluster whose workers are killed between any two of their steps, and whose API between the row and the
 // bell; two workers are frozen past their leases and thawed when others have done their work.
 
-import { randomBytes } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CHUNK_DATUMS, KilledJob, marked } from '../e2e/killed-job.ts'
@@ -11,12 +8,10 @@ import { cassandraAvailable } from '../services/cassandra.ts'
 import { kafkaAvailable } from '../services/kafka.ts'
 import { killEnv, readMarker, SERVER_STEPS, WORKER_STEPS } from '../services/kill-at.ts'
 import type { Step } from '../services/kill-at.ts'
-import { freePort } from '../services/process.ts'
-import { createBucket, s3Available } from '../services/s3.ts'
-import { shared } from '../services/shared.ts'
-import { Cluster, clusterEnv, removeLogs } from './cluster.ts'
-import type { ClusterOptions } from './cluster.ts'
-import { RoleProcess } from './role-process.ts'
+import { s3Available } from '../services/s3.ts'
+import type { Cluster } from './cluster.ts'
+import { KilledCluster } from './killed-cluster.ts'
+import type { RoleProcess } from './role-process.ts'
 
 const FROZEN_STEPS = ['run', 'uploaded'] as const
 /** Each process that ends has one in hand, and some are left for those that stay. */
@@ -41,24 +36,16 @@ interface Doomed {
 }
 
 describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('killed steps', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'varve-killed-cluster-'))
-  const name = `killed_${process.pid}`
-  const secret = randomBytes(32).toString('hex')
-  const all: RoleProcess[] = []
+  let world: KilledCluster
   let cluster: Cluster
-  let options: ClusterOptions
   let workerToken: string
   let job: KilledJob
 
   beforeAll(async () => {
-    const [kafka, s3] = [await shared('kafka'), await shared('s3')]
-    const cassandra = await shared('cassandra')
-    await createBucket(s3, name.replaceAll('_', '-'))
-    const roles = { api: 1, log: 1, scheduler: 1, spouts: 0, egress: 0, events: 0 }
-    options = { kafka, cassandra, s3, name, replication: 1, folder, secret, roles, workers: 0 }
-    cluster = await Cluster.start(options)
+    world = await KilledCluster.start('killed', 1)
+    cluster = world.cluster
     workerToken = (await cluster.client.call('POST /worker-tokens', { body: {} })).token
-    job = new KilledJob({ client: cluster.client, chunks: CHUNKS, folder })
+    job = new KilledJob({ client: cluster.client, chunks: CHUNKS, folder: world.folder })
     for (const args of [
       ['repo', 'create', 'in'],
       ['file', 'put', 'in@master:/', '-r', '-f', job.files],
@@ -66,51 +53,25 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('killed 
       expect((await cluster.cli(args)).stderr).not.toContain('error')
   })
 
-  afterAll(async () => {
-    await Promise.all(all.map((one) => one.kill()))
-    await cluster?.stop()
-    removeLogs(folder)
-  })
-
-  function begin(
-    name: string,
-    args: readonly string[],
-    env: Readonly<Record<string, string>>,
-    url?: string,
-  ): RoleProcess {
-    const logFile = join(folder, `${name}.log`)
-    const process = new RoleProcess({ name, args, env, logFile, url })
-    all.push(process)
-    process.start()
-    return process
-  }
+  afterAll(() => world?.stop())
 
   const hire = (name: string, server: string, env: Readonly<Record<string, string>>): RoleProcess =>
-    begin(name, ['work', '--server', server, '--scratch', folder], {
+    world.begin(name, ['work', '--server', server, '--scratch', world.folder], {
       VARVE_WORKER_TOKEN: workerToken,
       VARVE_WORKERS: '1',
       ...env,
     })
 
   function doomedWorker(step: Step, signal: Signal): Doomed {
-    const marker = join(folder, signal)
+    const marker = join(world.folder, signal)
     const env = killEnv([{ step, times: timesOf(step, signal) }], { marker, signal })
     return { process: hire(`work-${step}-${signal}`, cluster.url, env), step, marker }
   }
 
   async function doomedApi(step: Step): Promise<Doomed> {
-    const marker = join(folder, 'SIGKILL')
-    const port = await freePort()
-    const url = `http://127.0.0.1:${port}`
-    const env = {
-      ...clusterEnv(options),
-      VARVE_CLUSTER_SECRET: secret,
-      VARVE_TOKEN: cluster.token,
-      VARVE_ADVERTISE: url,
-      ...killEnv([{ step, times: 1 }], { marker }),
-    }
-    const args = ['serve', '--roles', 'api', '--host', '127.0.0.1', '--port', String(port)]
-    return { process: begin(`api-${step}`, args, env, url), step, marker }
+    const marker = join(world.folder, 'SIGKILL')
+    const env = killEnv([{ step, times: 1 }], { marker })
+    return { process: await world.beginApi(`api-${step}`, env), step, marker }
   }
 
   test('whatever step a worker or its API ends at: no datum is lost or counts twice, what is done stays done', async () => {
@@ -136,7 +97,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('killed 
     await Promise.all(apis.map(struck))
     await job.finished(PIPELINE, LIMIT_MS).catch((error: Error) => {
       throw new Error(
-        `${error.message}\n${[...others, ...all].map((one) => one.tail()).join('\n')}`,
+        `${error.message}\n${[...others, ...world.doomed].map((one) => one.tail()).join('\n')}`,
       )
     })
 
@@ -147,7 +108,7 @@ describe.skipIf(!kafkaAvailable || !cassandraAvailable || !s3Available)('killed 
         readMarker(marker, step).afterwards.some(({ act }) => act === 'ask'),
       )
     await expect.poll(askedAgain, { timeout: LIMIT_MS }).toBe(true)
-    const { afterwards } = readMarker(join(folder, 'SIGSTOP'), 'uploaded')
+    const { afterwards } = readMarker(join(world.folder, 'SIGSTOP'), 'uploaded')
     expect(afterwards).toContainEqual({ act: 'done', counts: false })
 
     const strikes = [...killed, ...frozen, ...apis].map(

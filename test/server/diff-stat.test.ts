@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/cli.ts'
 import { utf8 } from '../../src/base/bytes.ts'
 import { DEFAULT_PROJECT as P } from '../../src/model/name.ts'
 import { parsePath } from '../../src/model/path.ts'
-import { makeWorld, TOKEN } from './world.ts'
+import { runAgainst } from '../cli/run.ts'
+import type { Ran } from '../cli/run.ts'
+import { makeWorld } from './world.ts'
 import type { World } from './world.ts'
 
 const ROUTE = 'GET /projects/:project/repos/:repo/commits/:ref/diff/stat'
@@ -78,29 +79,7 @@ test('by directory, to a depth, page by page', async () => {
 })
 
 test('as a person asks', async () => {
-  const varve = async (args: string) => {
-    let out = ''
-    let err = ''
-    const sink = (take: (text: string) => void) => ({
-      isTTY: false,
-      write: (chunk: string | Uint8Array): boolean => {
-        take(Buffer.from(chunk).toString('utf8'))
-        return true
-      },
-      once: () => undefined,
-    })
-    const code = await runCli(args.split(' '), {
-      stdout: sink((text) => (out += text)),
-      stderr: sink((text) => (err += text)),
-      stdin: (async function* () {})(),
-      env: { VARVE_SERVER: world.url, VARVE_TOKEN: TOKEN },
-      cwd: '/',
-      nowMs: Date.now,
-      signal: new AbortController().signal,
-      version: '0.0.0-test',
-    })
-    return { code, out, err }
-  }
+  const varve = (args: string): Promise<Ran> => runAgainst(world, args)
   const { out } = await varve('file diff data@master --stat --depth 2')
   expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
     ['PATH', 'ADDED', 'CHANGED', 'DELETED'],

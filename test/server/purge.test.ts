@@ -2,12 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { PurgeReceiptView } from '../../src/api/purges.ts'
-import { zstdCompute } from '../../src/main/compute.ts'
 import type { Commit } from '../../src/model/entities.ts'
 import { DEFAULT_PROJECT as P } from '../../src/model/name.ts'
 import { parsePath } from '../../src/model/path.ts'
-import { framesOf, packKey, packOfKey } from '../../src/objects/packs/pack-footer.ts'
-import { openFrame } from '../../src/objects/packs/frame.ts'
+import { rawStore } from '../objects/raw.ts'
 import { makeWorld } from './world.ts'
 import type { World } from './world.ts'
 
@@ -62,25 +60,6 @@ function noise(seed: number, sizeBytes: number): Uint8Array {
   return Uint8Array.from({ length: sizeBytes }, () => Math.floor(random.next() * 256))
 }
 
-/** All packs, as they lie and with every frame decompressed. */
-async function rawStore(): Promise<Buffer> {
-  const parts: Uint8Array[] = []
-  for await (const { key } of world.blob.list('')) {
-    const bytes = (await world.blob.get(key)) as Uint8Array
-    parts.push(bytes)
-    const pack = packOfKey(key)
-    if (pack === undefined) continue
-    expect(key).toBe(packKey(pack))
-    const frames = framesOf(pack, bytes)
-    for (let i = 0; i < frames.count; i++) {
-      const frame = bytes.subarray(frames.offset(i), frames.offset(i) + frames.length(i))
-      const opened = await openFrame(frame, (body, size) => zstdCompute.decompress(body, size))
-      parts.push(opened.raw)
-    }
-  }
-  return Buffer.concat(parts)
-}
-
 async function readsAs(root: Commit['root'], files: Files): Promise<void> {
   for (const objects of [world.versions.objects, world.elsewhere()]) {
     const seen: Record<string, string> = {}
@@ -126,7 +105,7 @@ test('what is purged is in no commit and nowhere in the store, and all else is a
     ),
   )
   for (const { commit: one, files: had } of history) await readsAs(one.root, had)
-  const before = await rawStore()
+  const before = await rawStore(world.blob)
   for (const bytes of [utf8(secret), utf8(small), large.subarray(100_000, 100_064)])
     expect(before.indexOf(bytes)).toBeGreaterThan(0)
 
@@ -137,7 +116,7 @@ test('what is purged is in no commit and nowhere in the store, and all else is a
   expect(receipt).toMatchObject({ paths: gone, by: 'owner', found: plan.found })
   expect(receipt.done?.packs).toBeGreaterThan(2)
 
-  const after = await rawStore()
+  const after = await rawStore(world.blob)
   for (const bytes of [utf8(secret), utf8(small), large.subarray(100_000, 100_064)])
     expect(after.indexOf(bytes)).toBe(-1)
   for (const { commit: one, files: had } of history) {
@@ -179,14 +158,14 @@ test('what others have of it stays, and the receipt says where', async () => {
   })
   expect(receipt.done).toMatchObject({ sharedPieces: 1 })
   await readsAs(other.root, { 'x/theirs': shared })
-  const raw = await rawStore()
+  const raw = await rawStore(world.blob)
   expect(raw.indexOf(shared.subarray(1_000, 1_064))).toBeGreaterThan(0)
   expect(raw.indexOf(noise(8, 50_000).subarray(1_000, 1_064))).toBe(-1)
   // That as well.
   await commit('other', { x: null })
   const second = await purge('other', ['x'])
   expect(second.found.elsewhere).toEqual([])
-  expect((await rawStore()).indexOf(shared.subarray(1_000, 1_064))).toBe(-1)
+  expect((await rawStore(world.blob)).indexOf(shared.subarray(1_000, 1_064))).toBe(-1)
   await readsAs(other.root, {})
   await isSound()
 })
@@ -255,7 +234,7 @@ test('what was staged, dropped or stored twice goes as well', async () => {
   await versions.propose(P, [drop], request())
   const receipt = await purge('litter', ['s'])
   expect(receipt.found.trees).toHaveLength(1)
-  const raw = await rawStore()
+  const raw = await rawStore(world.blob)
   expect(raw.indexOf(secret.subarray(1_000, 1_064))).toBe(-1)
   expect(raw.indexOf(utf8(tiny))).toBe(-1)
   await isSound()
@@ -277,7 +256,7 @@ test('out of three thousand commits', { timeout: 240_000 }, async () => {
   const receipt = await purge('long', ['people/123 the one'])
   expect(receipt.found).toMatchObject({ files: 30, elsewhere: [] })
   expect(receipt.found.trees).toHaveLength(3_000)
-  const raw = await rawStore()
+  const raw = await rawStore(world.blob)
   expect(raw.indexOf(utf8('the secret as of'))).toBe(-1)
   const params = { project: P, repo: 'long' }
   const rows = world.client.pages((after) =>

@@ -72,6 +72,7 @@ export class PurgePlanning {
   readonly #trees: string[] = []
   readonly #contents = new Set<string>()
   #bytes = 0
+  #isCounting = true
 
   constructor(store: PackStore, targets: readonly PurgeTarget[]) {
     this.#store = store
@@ -86,6 +87,16 @@ export class PurgePlanning {
       if (target.repo === repo && (await this.#redaction.take(ref, target.path))) had = true
     if (had) this.#trees.push(name)
     return had
+  }
+
+  /**
+   * The same contents as somebody keeps them beside the trees of their repo, with what speaks of them: goes as
+   * well, and is not counted. @throws VarveError CORRUPT, UNAVAILABLE, TOO_LARGE
+   */
+  async takeAlso(ref: TreeRef, path: Path): Promise<void> {
+    this.#isCounting = false
+    await this.#redaction.take(ref, path)
+    this.#isCounting = true
   }
 
   /** After all trees of the targets were taken. `trees`: all there are, those as well. */
@@ -132,7 +143,7 @@ export class PurgePlanning {
     for (let next = open.pop(); next; next = open.pop()) {
       const [one, called] = next
       if (called !== undefined) this.#names.add(called)
-      if (one.isFile && called !== undefined) this.#count(one, called)
+      if (one.isFile && called !== undefined && this.#isCounting) this.#count(one, called)
       if (one.place && this.#isNew(one)) open.push(...(await this.#below(one)))
       else if (one.rare.dir) open.push(...entriesOf(one.rare.dir.node))
       if (this.#gone.size + this.#contents.size > MOST_GONE)
