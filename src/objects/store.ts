@@ -48,9 +48,10 @@ const HEAD_BYTES = 32 * 1024
 export type StoredNode = DirNode | InnerNode | ListNode
 type Cached = NodeAt | Frame | Uint8Array
 
-/** A decoded node, and the copy of it that was read: another copy names other places. */
+/** A node, and the copy of it that was read: another copy names other places. */
 interface NodeAt {
-  readonly node: StoredNode
+  /** As it is stored, until somebody asks for it. */
+  readonly node: StoredNode | Uint8Array
   readonly place: Place
 }
 
@@ -125,12 +126,7 @@ export class PackStore {
   node(item: Item): DirNode | InnerNode | Promise<DirNode | InnerNode> {
     if (item.rare.dir) return item.rare.dir.node
     if (sameId(item.src, item.at, this.#emptyId, 0)) return EMPTY_DIR
-    return this.#once(item, async () => {
-      const { bytes, redacted } = await this.#stored(item)
-      const node = decodeDir(bytes)
-      if (redacted) this.#redacted.add(node)
-      return [node, weightOf(node, bytes.length)]
-    }) as DirNode | InnerNode | Promise<DirNode | InnerNode>
+    return this.#once(item, decodeDir) as DirNode | InnerNode | Promise<DirNode | InnerNode>
   }
 
   /** Whether it stands for one that was purged of something: what equals that one is not stored there. */
@@ -156,15 +152,15 @@ export class PackStore {
 
   /** A node of a big file's list: at once when cached. @throws CORRUPT */
   listNode(item: Item): ListNode | Promise<ListNode> {
-    return this.#once(item, async () => {
-      const { bytes } = await this.#stored(item)
-      const node = decodeListNode(bytes)
-      return [node, weightOf(node, bytes.length)]
-    }) as ListNode | Promise<ListNode>
+    return this.#once(item, decodeListNode) as ListNode | Promise<ListNode>
   }
 
-  /** Remembers a node just written. */
-  remember(item: Item, node: StoredNode, storedBytes: number): void {
+  /** Remembers a node just written; the bytes are kept. Many are never read: who reads it first decodes it. */
+  remember(item: Item, stored: Uint8Array): void {
+    this.#cache.set(item.id, { node: stored, place: placeOf(item) }, stored.length)
+  }
+
+  #keepNode(item: Item, node: StoredNode, storedBytes: number): void {
     this.#cache.set(item.id, { node, place: placeOf(item) }, weightOf(node, storedBytes))
   }
 
@@ -235,29 +231,32 @@ export class PackStore {
     }
   }
 
-  #once(item: Item, load: () => Promise<[StoredNode, number]>): StoredNode | Promise<StoredNode> {
+  #once(item: Item, decode: (stored: Uint8Array) => StoredNode): StoredNode | Promise<StoredNode> {
     const { id } = item
     const place = placeOf(item)
     const cached = this.#cache.get(id) as NodeAt | undefined
-    if (cached?.place.offset === place.offset && cached.place.pack === place.pack)
-      return cached.node
+    if (cached?.place.offset === place.offset && cached.place.pack === place.pack) {
+      if (!(cached.node instanceof Uint8Array)) return cached.node
+      const node = decode(cached.node)
+      this.#keepNode(item, node, cached.node.length)
+      return node
+    }
     const key = `${id}.${frameKey(place.pack, place.offset)}`
     const running = this.#loading.get(key)
     if (running) return running
     const { generation } = this.redactions
-    const loading = load()
-      .then(
-        ([value, weight]) => {
-          // What was read before a purge is not kept past its end.
-          if (generation === this.redactions.generation)
-            this.#cache.set(id, { node: value, place }, weight)
-          return value
-        },
-        (error: unknown) => {
-          this.#forget(item, error)
-          throw error
-        },
-      )
+    const loading = this.#stored(item)
+      .then(({ bytes, redacted }) => {
+        const node = decode(bytes)
+        if (redacted) this.#redacted.add(node)
+        // What was read before a purge is not kept past its end.
+        if (generation === this.redactions.generation) this.#keepNode(item, node, bytes.length)
+        return node
+      })
+      .catch((error: unknown) => {
+        this.#forget(item, error)
+        throw error
+      })
       .finally(() => this.#loading.delete(key))
     this.#loading.set(key, loading)
     return loading

@@ -84,6 +84,28 @@ test('a buffer is filled again when its pack is durable, not before: no byte of 
   }
 })
 
+test('a pack grows in small buffers until one was full: those after it begin in a whole one', async () => {
+  let [small, whole] = [0, 0]
+  class Counted extends PackBuffers {
+    override take(): Uint8Array {
+      whole++
+      return super.take()
+    }
+    override takeSmall(): Uint8Array {
+      small++
+      return super.takeSmall()
+    }
+  }
+  const pack = makePack(new MemoryBlobStore(), new Counted())
+  const bytes = noise(1, 100_000)
+  for (let used = 0; used < 2 * MAX_PACK_BYTES; used += bytes.length) {
+    pack.addChunk(ids.ofChunk(bytes), bytes)
+    if (pack.busy) await pack.room()
+  }
+  expect([small, whole]).toEqual([1, 3])
+  await pack.close()
+})
+
 test('what does not compress is laid as it comes, though now and then one is asked for an answer', async () => {
   let asked = 0
   const answers: (() => void)[] = []

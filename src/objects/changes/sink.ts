@@ -15,11 +15,11 @@ import type { DirNode } from '../trees/item.ts'
 import type { InnerNode } from '../trees/node.ts'
 import type { EncodedNode } from '../trees/node-bytes.ts'
 import { DIR, idItem, LIST, MARKED } from '../trees/item.ts'
-import { decodeDir, encodeDir, encodeInner } from '../trees/node.ts'
+import { encodeDir, encodeInner } from '../trees/node.ts'
 import type { Item } from '../trees/item.ts'
 import type { PackWriter, Place } from '../packs/pack.ts'
 import { unlaid } from '../packs/pack.ts'
-import type { PackStore, StoredNode } from '../store.ts'
+import type { PackStore } from '../store.ts'
 
 /** Of the chunks this writer stored itself, how many it can still recognise. */
 const OWN_CHUNKS = 64 * 1024
@@ -129,7 +129,7 @@ export class Sink implements ReadLists, SaveLists {
   /** In the order they were made: a node comes after those below it. */
   #addLists(): void {
     for (const [key, { item, node }] of this.#lists)
-      this.#add(key, item, node, () => encodeListNode(node))
+      this.#add(key, item, () => encodeListNode(node))
     this.#lists.clear()
   }
 
@@ -163,19 +163,18 @@ export class Sink implements ReadLists, SaveLists {
     if (was) return was.replacing(false)
     const item = idItem(marks ? MARKED : DIR, id, unlaid(), size)
     // Mostly it is asked for at once; later others have been encoded in the same memory.
-    this.#add(key, item, node, () => encoded ?? encode(node))
+    this.#add(key, item, () => encoded ?? encode(node))
     encoded = undefined
     return item
   }
 
-  #add(key: string, item: Item, node: StoredNode, encoded: () => EncodedNode): void {
+  #add(key: string, item: Item, encoded: () => EncodedNode): void {
     this.#nodes.set(key, item)
     const stored = (): Uint8Array => {
       const bytes = encoded().stored()
       // Whoever reads it next, be it this writer itself, has it at hand; nobody else knows where it lies.
       this.#rememberedBytes += bytes.length
-      if (this.#rememberedBytes <= REMEMBERED_BYTES)
-        this.#store.remember(item, asRead(node, bytes), bytes.length)
+      if (this.#rememberedBytes <= REMEMBERED_BYTES) this.#store.remember(item, bytes.slice())
       return bytes
     }
     this.#pack.addNode(item.src, stored, must(item.place, 'a place'))
@@ -192,9 +191,4 @@ export class Sink implements ReadLists, SaveLists {
   abandon(): void {
     this.#pack.abandon()
   }
-}
-
-/** What it will be when it is read, which holds on to nothing that went into it. */
-function asRead(node: StoredNode, stored: Uint8Array): StoredNode {
-  return 'heldBytes' in node ? decodeDir(stored.slice()) : node
 }

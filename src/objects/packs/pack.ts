@@ -91,6 +91,8 @@ export class PackWriter {
   #name = ''
   #buffer: Uint8Array = EMPTY
   #used = 0
+  /** Whether a pack was full: the next is taken for one that will be. */
+  #fillsPacks = false
   #footer = new PackFooter()
   #wake: (() => void)[] = []
   #failure: { readonly error: unknown } | undefined
@@ -254,7 +256,10 @@ export class PackWriter {
   #lay(place: Place, { head, body, hash }: Encoded, isNode: boolean): void {
     const length = head.length + body.length
     const whole = this.#used + length + this.#footer.bytesWith(length)
-    if (this.#used > PACK_MAGIC.length && whole > MAX_PACK_BYTES) this.#seal()
+    if (this.#used > PACK_MAGIC.length && whole > MAX_PACK_BYTES) {
+      this.#seal()
+      this.#fillsPacks = true
+    }
     if (this.#used === 0) {
       this.#name = toHex(this.#guests.random.bytes(16))
       this.#guests.open.set(this.#name, () => this.#buffer.subarray(0, this.#used))
@@ -282,7 +287,7 @@ export class PackWriter {
 
   #larger(needed: number): Uint8Array {
     if (needed > MAX_PACK_BYTES) return new Uint8Array(needed)
-    if (needed > GROWING_BYTES) return this.#guests.buffers.take()
+    if (needed > GROWING_BYTES || this.#fillsPacks) return this.#guests.buffers.take()
     if (needed <= SMALL_PACK_BYTES) return this.#guests.buffers.takeSmall()
     return new Uint8Array(Math.max(this.#buffer.length * 2, needed))
   }

@@ -47,6 +47,8 @@ export interface DirNode {
   entryBytesAt(i: number): number
   /** The entry as it is hashed; of the ids in it, in their order, the places. */
   writeEntry(i: number, out: ByteWriter, places: Place[]): void
+  /** Of all ids in all entries, in their order. */
+  addPlaces(places: Place[]): void
   /** All at once, made anew each time. */
   readonly names: readonly string[]
   readonly items: readonly Item[]
@@ -206,8 +208,7 @@ function sumBytes(parts: readonly Item[]): number {
 export function addPlaces(item: Item, places: Place[]): void {
   if (item.place) places.push(item.place)
   for (const part of item.parts) addPlaces(part, places)
-  const node = item.rare.dir?.node
-  for (let i = 0; node && i < node.count; i++) addPlaces(node.itemAt(i), places)
+  item.rare.dir?.node.addPlaces(places)
 }
 
 /** Same content and attributes. Both items are of trees. */

@@ -173,6 +173,15 @@ export class Leaf implements DirNode {
   writeEntry(i: number, out: ByteWriter, places: Place[]): void {
     const start = this.#starts[i] as number
     out.copy(this.bytes, start, (this.#starts[i + 1] as number) - start)
+    this.addPlacesAt(i, places)
+  }
+
+  addPlaces(places: Place[]): void {
+    for (let i = 0; i < this.count; i++) this.addPlacesAt(i, places)
+  }
+
+  /** As `addPlaces`, of one entry. */
+  addPlacesAt(i: number, places: Place[]): void {
     const place = this.#places[i]
     if (place) places.push(place)
     else if (this.#made) {

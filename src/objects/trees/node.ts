@@ -195,6 +195,12 @@ class MadeDir implements DirNode {
       encodeItem(out, places, entry.value)
     }
   }
+
+  addPlaces(places: Place[]): void {
+    for (const entry of this.#entries)
+      if (entry instanceof LeafEntry) entry.leaf.addPlacesAt(entry.at, places)
+      else addPlaces(entry.value, places)
+  }
 }
 
 export function madeDir(entries: readonly Named[], replaces = false): DirNode {

@@ -52,9 +52,10 @@ export async function repack(
     const group: string[] = []
     for (let bytes = 0; at < packs.length && bytes < GROUP_BYTES; at++) {
       const pack = packs[at] as string
-      bytes += guests.listing.usedBytes(guests.listing.numberOf(pack))
+      const usedBytes = guests.listing.usedBytes(guests.listing.numberOf(pack))
+      bytes += usedBytes
+      left -= usedBytes
       group.push(pack)
-      left -= bytes
     }
     signal.throwIfAborted()
     done.push(...(await carryOver(guests, group)))
