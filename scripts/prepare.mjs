@@ -37,7 +37,7 @@ const node = existsSync(join(bin, 'node')) ? join(bin, 'node') : process.execPat
 const launcher = join(bin, 'varve')
 if (!existsSync(launcher)) {
   // `varve` for whoever puts node_modules/.bin on the PATH, and for `npx varve`, on the right Node.
-  const script = `#!/bin/sh\nexec "${node}" "${join(root, 'src', 'main', 'cli.ts')}" "$@"\n`
+  const script = `#!/bin/sh\nexec "${node}" --max-semi-space-size=16 "${join(root, 'src', 'main', 'cli.ts')}" "$@"\n`
   writeFileSync(launcher, script, { mode: 0o755 })
 }
 run(node, ['scripts/build-console.ts'], 'build the page')

@@ -1,15 +1,16 @@
 // What crosses between the thread that takes contents in and one that cuts them. The bytes themselves lie in
 // memory both see.
 
-import type { Cuts } from '../objects/guests.ts'
+import type { Cuts, Stretch } from '../objects/guests.ts'
 
-export interface CutJob {
-  readonly id: number
-  readonly memory: SharedArrayBuffer
-  readonly start: number
-  readonly end: number
-  readonly isLast: boolean
-}
+/** A window of a content, or word that no more come of it. */
+export type CutJob =
+  | ({
+      readonly id: number
+      readonly content: number
+      readonly memory: SharedArrayBuffer
+    } & Stretch)
+  | { readonly content: number; readonly memory: null }
 
 export interface CutDone {
   readonly id: number

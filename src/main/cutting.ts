@@ -5,10 +5,9 @@ import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { VarveError } from '../base/errors.ts'
-import type { Cuts, CutWindow, Cutting } from '../objects/guests.ts'
+import type { Cuts, CutWindow, Cutting, Stretch } from '../objects/guests.ts'
 import type { CutDone, CutJob } from './cutting-job.ts'
 
-/** Long enough for a thread's while that two messages do not count. */
 const WINDOW_BYTES = 2 * 1024 * 1024
 /** Of all contents together; those that find none are cut where they come in. */
 const WINDOWS = 8
@@ -22,24 +21,46 @@ interface Waiting {
 export class CuttingThreads implements Cutting {
   readonly #free: SharedArrayBuffer[] = []
   #windows = 0
+  #contents = 0
   readonly #threads = new Set<Thread>()
 
   windows(): readonly [CutWindow, CutWindow] | undefined {
     if (this.#free.length + WINDOWS - this.#windows < 2) return undefined
-    return [this.#window(), this.#window()]
+    const content = ++this.#contents
+    let thread: Thread | undefined
+    const cut = (memory: SharedArrayBuffer, stretch: Stretch): Promise<Cuts> => {
+      thread ??= this.#thread()
+      return thread.cut({ content, memory, ...stretch })
+    }
+    const ended = (): void => thread?.forget(content)
+    return [this.#window(cut, ended), this.#window(cut, ended)]
   }
 
-  #window(): CutWindow {
+  #window(
+    cut: (memory: SharedArrayBuffer, stretch: Stretch) => Promise<Cuts>,
+    ended: () => void,
+  ): CutWindow {
     let memory = this.#free.pop()
     if (!memory) {
       memory = new SharedArrayBuffer(WINDOW_BYTES)
       this.#windows++
     }
     const shared = memory
+    let cutting: Promise<void> | undefined
     return {
       bytes: new Uint8Array(shared),
-      cut: (stretch) => this.#thread().cut({ memory: shared, ...stretch }),
-      free: () => this.#free.push(shared),
+      cut: (stretch) => {
+        const cuts = cut(shared, stretch)
+        const done = (): void => void (cutting = undefined)
+        cutting = cuts.then(done, done)
+        return cuts
+      },
+      free: () => {
+        ended()
+        // A thread that is still at it writes to its front.
+        if (cutting) void cutting.then(() => this.#free.push(shared))
+        else this.#free.push(shared)
+      },
     }
   }
 
@@ -58,6 +79,7 @@ class Thread {
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
   #nextId = 1
+  #ended: VarveError | undefined
 
   constructor(ended: () => void) {
     // The extension is ours: .ts as written, .js as published.
@@ -71,6 +93,7 @@ class Thread {
     const end = (why: string): void => {
       ended()
       const error = new VarveError('UNAVAILABLE', `cannot cut a content: ${why}; send it again`)
+      this.#ended = error
       for (const { reject } of this.#waiting.values()) reject(error)
       this.#waiting.clear()
     }
@@ -83,13 +106,23 @@ class Thread {
     return this.#waiting.size
   }
 
-  cut(job: Omit<CutJob, 'id'>): Promise<Cuts> {
+  cut(
+    window: Stretch & { readonly content: number; readonly memory: SharedArrayBuffer },
+  ): Promise<Cuts> {
+    if (this.#ended) return Promise.reject(this.#ended)
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
       this.#worker.ref()
-      const whole: CutJob = { id, ...job }
-      this.#worker.postMessage(whole)
+      this.#post({ id, ...window })
     })
+  }
+
+  forget(content: number): void {
+    this.#post({ content, memory: null })
+  }
+
+  #post(job: CutJob): void {
+    this.#worker.postMessage(job)
   }
 }

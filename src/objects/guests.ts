@@ -16,27 +16,35 @@ export interface Compute {
 
 /** Other threads that cut long contents, and the memory that is shared with them. */
 export interface Cutting {
-  /** Two of a few; undefined: all are in use. Whoever takes them frees them. */
+  /**
+   * For one content, to be cut in turn; undefined: all are in use. Whoever takes them frees them.
+   */
   windows(): readonly [CutWindow, CutWindow] | undefined
 }
 
 export interface CutWindow {
-  /** More than two of the largest chunks. */
+  /** More than two of the largest chunks. The first FRONT_BYTES are room for what was left over before. */
   readonly bytes: Uint8Array
   /**
-   * What `cutAndHash` says of [start, end), which must not change until it is known. @throws VarveError
-   * UNAVAILABLE
+   * What `Cutter.cut` says of it, after all that was given before. Up to `end` it must not change until that is
+   * known. @throws VarveError UNAVAILABLE
    */
-  cut(stretch: {
-    readonly start: number
-    readonly end: number
-    readonly isLast: boolean
-  }): Promise<Cuts>
+  cut(stretch: Stretch): Promise<Cuts>
   /** For others. */
   free(): void
 }
 
+/** Of a window, from FRONT_BYTES on. */
+export interface Stretch {
+  readonly end: number
+  /** Of the content nothing follows. */
+  readonly isLast: boolean
+}
+
+/** Chunks of a window, one after another. */
 export interface Cuts {
+  /** Of the first. */
+  readonly start: number
   readonly sizes: readonly number[]
   /** BLAKE3 of each, 32 bytes, one after another. */
   readonly hashes: Uint8Array

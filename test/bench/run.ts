@@ -29,7 +29,9 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   writers: () => import('./writers.ts'),
 }
 
-process.env['UV_THREADPOOL_SIZE'] ??= '16' // as the product has it
+// As the product has it; of this process only what it starts.
+process.env['UV_THREADPOOL_SIZE'] ??= '16'
+process.env['NODE_OPTIONS'] ??= '--max-semi-space-size=16'
 
 const name = args.find((arg) => !arg.startsWith('--'))
 const load = name === undefined ? undefined : BENCHES[name]

@@ -1,29 +1,43 @@
-// Cutting and naming stretches of a long content, as it is done on whatever thread.
+// Cutting and naming a long content window by window, as it is done on whatever thread.
 
-import type { Cuts, Hash } from '../guests.ts'
+import { assert } from '../../base/assert.ts'
+import type { Cuts, Hash, Stretch } from '../guests.ts'
 import { cutSize, MAX_CHUNK_BYTES } from './chunker.ts'
 
 export const HASH_BYTES = 32
+/** Less than this is left over of a window: it may still grow. */
+export const FRONT_BYTES: number = MAX_CHUNK_BYTES
 
-/**
- * The chunks that begin in [start, end), one after another from `start` on; what may still grow is left
- * out unless nothing follows.
- */
-export function cutAndHash(
-  hash: Hash,
-  bytes: Uint8Array,
-  stretch: { readonly start: number; readonly end: number; readonly isLast: boolean },
-): Cuts {
-  const sizes: number[] = []
-  const hashes: Uint8Array[] = []
-  const least = stretch.isLast ? 1 : MAX_CHUNK_BYTES
-  for (let at = stretch.start; stretch.end - at >= least;) {
-    const size = cutSize(bytes, at, stretch.end)
-    hashes.push(hash(bytes.subarray(at, at + size)))
-    sizes.push(size)
-    at += size
+/** Of one content. */
+export class Cutter {
+  readonly #hash: Hash
+  #rest = new Uint8Array(0)
+
+  constructor(hash: Hash) {
+    this.#hash = hash
   }
-  const all = new Uint8Array(hashes.length * HASH_BYTES)
-  hashes.forEach((one, i) => all.set(one, i * HASH_BYTES))
-  return { sizes, hashes: all }
+
+  /**
+   * The chunks that begin in the window, and in what the windows before left over, which is put in front of
+   * it. What may still grow is left over in turn; a copy, so that the window may be filled again.
+   */
+  cut(bytes: Uint8Array, { end, isLast }: Stretch): Cuts {
+    const start = FRONT_BYTES - this.#rest.length
+    assert(start >= 0, 'less than a chunk is left over')
+    bytes.set(this.#rest, start)
+    const sizes: number[] = []
+    const hashes: Uint8Array[] = []
+    const least = isLast ? 1 : MAX_CHUNK_BYTES
+    let at = start
+    while (end - at >= least) {
+      const size = cutSize(bytes, at, end)
+      hashes.push(this.#hash(bytes.subarray(at, at + size)))
+      sizes.push(size)
+      at += size
+    }
+    this.#rest = new Uint8Array(bytes.subarray(at, end))
+    const all = new Uint8Array(hashes.length * HASH_BYTES)
+    hashes.forEach((one, i) => all.set(one, i * HASH_BYTES))
+    return { start, sizes, hashes: all }
+  }
 }
