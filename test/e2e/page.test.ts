@@ -151,6 +151,7 @@ onPage(
 onPage('a lost connection is said and mended, from where it was', async (chromium, server) => {
   const { page, complaints } = await visit(chromium, server.url, { expectLoss: true })
   await page.locator('.link-live').waitFor()
+  await nodeOn(page, 'repo:metrics').waitFor()
   server.drop(true)
   await page.locator('.problem', { hasText: 'Connection lost' }).waitFor()
   expect(await nodeOn(page, 'repo:metrics').isVisible()).toBe(true)
