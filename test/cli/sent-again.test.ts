@@ -106,7 +106,8 @@ async function collectedMeanwhile(repo: string, content: Uint8Array): Promise<vo
           ...work,
           write: async (writer) => {
             const about = await work.write(writer)
-            await collect()
+            // Several are on their way at once; this one has the content.
+            if (part === 0) await collect()
             return about
           },
         },
