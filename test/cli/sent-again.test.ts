@@ -210,8 +210,16 @@ test('bytes and blobs of whoever uses the client', async () => {
   }
 })
 
-test('standard input is gone: its author hears what to do', async () => {
-  const content = noise(8, 150_000)
+test('little of standard input is held meanwhile', async () => {
+  const content = noise(9, 150_000)
+  await collectedMeanwhile('h', content)
+  expect(await varve('file put kept@master:/piped -f -', content)).toMatchObject({ code: 0 })
+  expectTwice('PUT master/file')
+  expect((await read('piped')).equals(content)).toBe(true)
+})
+
+test('much of standard input is gone: its author hears what to do', async () => {
+  const content = noise(8, 1_500_000)
   await collectedMeanwhile('g', content)
   const put = await varve('file put kept@master:/piped -f -', content)
   expect(put.code).toBe(4)

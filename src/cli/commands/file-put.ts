@@ -50,9 +50,10 @@ export async function put(session: Session, text: string, options: PutOptions): 
     return said(session, result, what, progress.elapsedMs)
   }
   // What has no size is read as it comes, once: standard input, a pipe, a device.
-  const content = file?.sizeBytes
-    ? progress.counted(() => contentOf(file, 0, file.sizeBytes))
-    : progress.count(file ? createReadStream(source) : stdin)
+  const coming = file?.sizeBytes
+    ? () => contentOf(file, 0, file.sizeBytes)
+    : await heldIfSmall(file ? createReadStream(source) : stdin)
+  const content = typeof coming === 'function' ? progress.counted(coming) : progress.count(coming)
   const client = await session.client()
   const result = await client
     .upload('PUT /projects/:project/repos/:repo/branches/:branch/file', {
@@ -63,6 +64,29 @@ export async function put(session: Session, text: string, options: PutOptions): 
     })
     .finally(() => progress.end())
   await said(session, result, what, progress.elapsedMs)
+}
+
+/** Of what comes only once so much is held, so that it can be sent again. */
+const HELD_BYTES = 1024 * 1024
+
+/** A function: all of it is held. */
+async function heldIfSmall(
+  input: AsyncIterable<Uint8Array>,
+): Promise<AsyncIterable<Uint8Array> | (() => AsyncIterable<Uint8Array>)> {
+  const held: Uint8Array[] = []
+  const rest = input[Symbol.asyncIterator]()
+  for (let sizeBytes = 0; sizeBytes <= HELD_BYTES; sizeBytes += held.at(-1)?.length ?? 0) {
+    const next = await rest.next()
+    if (next.done)
+      return async function* () {
+        yield* held
+      }
+    held.push(next.value)
+  }
+  return (async function* () {
+    yield* held
+    yield* { [Symbol.asyncIterator]: () => rest }
+  })()
 }
 
 const BREATHE_EVERY = 4_096
