@@ -75,13 +75,15 @@ async function heldIfSmall(
 ): Promise<AsyncIterable<Uint8Array> | (() => AsyncIterable<Uint8Array>)> {
   const held: Uint8Array[] = []
   const rest = input[Symbol.asyncIterator]()
-  for (let sizeBytes = 0; sizeBytes <= HELD_BYTES; sizeBytes += held.at(-1)?.length ?? 0) {
+  let sizeBytes = 0
+  while (sizeBytes <= HELD_BYTES) {
     const next = await rest.next()
     if (next.done)
       return async function* () {
         yield* held
       }
     held.push(next.value)
+    sizeBytes += next.value.length
   }
   return (async function* () {
     yield* held
