@@ -162,9 +162,12 @@ describe('leftovers', () => {
     if (pod === undefined) throw new Error('no pod')
     const { name } = pod.metadata
     cluster.killed.add(name)
-    api.put('pods', { ...pod, status: { phase: 'Succeeded' } })
+    // Old enough to go at once.
+    const metadata = { ...pod.metadata, creationTimestamp: new Date(-60_000).toISOString() }
+    api.put('pods', { ...pod, metadata, status: { phase: 'Succeeded' } })
     await until(() => report()?.ends.length === 1)
     // Events may come later than what they are about.
+    await clock.sleep(1_500)
     api.put('events', {
       metadata: { name: 'e' },
       reason: 'Evicted',
@@ -176,6 +179,23 @@ describe('leftovers', () => {
     await clock.sleep(60_000)
     expect(report()?.ends).toMatchObject([
       { pod: name, cause: { reason: 'Evicted', remedy: expect.stringContaining('disk') } },
+    ])
+  })
+
+  test('a reason that was told stays when the kubelet then takes it back and no event has it', async () => {
+    cluster.wanted.set('a', { digest: '1', queued: 200, pods: 1 })
+    await until(() => report()?.running === 1)
+    const [pod] = api.all('pods')
+    if (pod === undefined) throw new Error('no pod')
+    const { name } = pod.metadata
+    cluster.killed.add(name)
+    const message = 'Usage of EmptyDir volume "work" exceeds the limit "16Mi". '
+    api.put('pods', { ...pod, status: { phase: 'Failed', reason: 'Evicted', message } })
+    await until(() => report()?.ends.length === 1)
+    api.put('pods', { ...pod, status: { phase: 'Succeeded' } })
+    await until(() => !api.all('pods').some((one) => one.metadata.name === name))
+    expect(report()?.ends).toMatchObject([
+      { pod: name, cause: { cause: expect.stringContaining('exceeds') } },
     ])
   })
 })

@@ -17,6 +17,7 @@ import type {
   Kinds,
   KubernetesObject,
   Metadata,
+  Pod,
 } from '../../../src/exec/adapters/kubernetes/objects.ts'
 import { KubernetesError } from '../../../src/exec/adapters/kubernetes/refusal.ts'
 import type { RefusalReason } from '../../../src/exec/adapters/kubernetes/refusal.ts'
@@ -168,6 +169,9 @@ export class FakeApi implements KubernetesClient {
       const known = this.#known(kind, name)
       if (uid !== undefined && known.metadata.uid !== uid)
         throw new KubernetesError('conflict', `uid of "${name}" is another`)
+      // Nothing of it runs any more: no kubelet has to end it first.
+      const { phase } = (known as Pod).status ?? {}
+      if (phase === 'Failed' || phase === 'Succeeded') return this.remove(kind, name)
       const deletionTimestamp = new Date(this.#clock.nowMs()).toISOString()
       this.put(kind, { ...known, metadata: { ...known.metadata, deletionTimestamp } })
     })

@@ -151,6 +151,8 @@ export interface ContainerEnd {
   readonly key: string
   readonly cause: Hindrance
   readonly atMs: number | undefined
+  /** Nobody said so: it follows from how things stand. */
+  readonly concluded?: true | undefined
 }
 
 /** The last end of each container of a pod that goes on: out of memory, or with an exit code. */

@@ -57,6 +57,8 @@ export const CONTROLLER_BOUNDS: ControllerBounds = {
   watch: WATCH_BOUNDS,
 }
 
+/** An event may be written this much later than what it tells of. */
+const EVENT_LAG_MS = 2_000
 /** An answer that was lost is known by then, or was never carried out. */
 const ASKED_MS = 60_000
 const RETRY = { firstMs: 100, maxMs: 5_000 }
@@ -272,12 +274,21 @@ export class PoolController {
         continue
       const ageMs = this.#clock.nowMs() - (Date.parse(pod.metadata.creationTimestamp ?? '') || 0)
       if (orders.busy.has(name) || ageMs < this.#bounds.leftoverMs) continue
+      if (isOver(pod) && !this.#isToldOf(name)) continue
       this.#memories.taken.add(name)
       await this.#attempt(this.#memories.of(this.#cluster.poolOf(pod)), async () => {
         await this.#client.delete('pods', this.#names.namespace, name, uid)
         return true
       })
     }
+  }
+
+  /** Whether events were read since that would say why a pod that is over ended. */
+  #isToldOf(name: string): boolean {
+    const { overMs } = this.#memories
+    const sinceMs = overMs.get(name) ?? this.#clock.monotonicMs()
+    overMs.set(name, sinceMs)
+    return this.#news.readMs >= sinceMs + EVENT_LAG_MS
   }
 
   async #clear(kept: ReadonlySet<string>): Promise<boolean> {
@@ -322,8 +333,8 @@ export class PoolController {
     for (const pod of [...this.#cluster.takeGone(), ...this.#cluster.pods]) {
       const id = this.#cluster.poolOf(pod)
       if (!wanted.has(id)) continue
-      for (const { key, cause, atMs = given.nowMs } of endsOf(pod, given))
-        this.#memories.noteEnd(id, key, { pod: pod.metadata.name, cause, atMs })
+      for (const { key, cause, atMs = given.nowMs, concluded } of endsOf(pod, given))
+        this.#memories.noteEnd(id, key, { pod: pod.metadata.name, cause, atMs }, concluded)
     }
     this.#memories.keepPods(this.#cluster.pods)
   }

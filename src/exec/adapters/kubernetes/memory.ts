@@ -32,6 +32,8 @@ export class Memories {
   readonly #pools = new Map<string, PoolMemory>()
   /** When a pod was marked, by our monotonic clock. */
   readonly markedMs = new Map<string, number>()
+  /** When a pod was first seen to be over, by our monotonic clock. */
+  readonly overMs = new Map<string, number>()
   /** Pods we took ourselves. */
   readonly taken = new Set<string>()
   readonly #endsSeen = new Map<string, PodEnd>()
@@ -71,11 +73,12 @@ export class Memories {
 
   /**
    * Keeps an end once, however often it is seen. `key` names it. Its first reason stays: what is done with
-   * the pod afterwards is not why it ended. The words of that reason may become more exact.
+   * the pod afterwards is not why it ended. The words of that reason may become more exact, never less: what
+   * is `concluded` stands only where nothing was told.
    */
-  noteEnd(id: string, key: string, end: PodEnd): void {
+  noteEnd(id: string, key: string, end: PodEnd, concluded?: true): void {
     const seen = this.#endsSeen.get(key)
-    if (seen !== undefined && seen.cause.reason !== end.cause.reason) return
+    if (seen !== undefined && (concluded || seen.cause.reason !== end.cause.reason)) return
     const { ends } = this.of(id)
     const told = { ...end, atMs: seen?.atMs ?? end.atMs }
     this.#endsSeen.set(key, told)
@@ -89,6 +92,7 @@ export class Memories {
     const names = new Set(pods.map((pod) => pod.metadata.name))
     for (const [key, { pod }] of this.#endsSeen) if (!names.has(pod)) this.#endsSeen.delete(key)
     for (const name of this.taken) if (!names.has(name)) this.taken.delete(name)
-    for (const name of this.markedMs.keys()) if (!names.has(name)) this.markedMs.delete(name)
+    for (const times of [this.markedMs, this.overMs])
+      for (const name of times.keys()) if (!names.has(name)) times.delete(name)
   }
 }

@@ -11,7 +11,8 @@ export class News {
   readonly #client: KubernetesClient
   readonly #namespace: string
   readonly #clock: Clock
-  #readMs = -Infinity
+  /** When what is here was asked for, by our monotonic clock. */
+  readMs = -Infinity
   events: readonly Event[] = []
   quotas: readonly ResourceQuota[] = []
 
@@ -23,7 +24,7 @@ export class News {
 
   async read(): Promise<void> {
     const nowMs = this.#clock.monotonicMs()
-    if (nowMs - this.#readMs < NEWS_MS) return
+    if (nowMs - this.readMs < NEWS_MS) return
     const scope = { namespace: this.#namespace }
     const [events, quotas] = await Promise.all([
       this.#client
@@ -33,6 +34,6 @@ export class News {
     ])
     this.events = events.items
     this.quotas = quotas.items
-    this.#readMs = nowMs
+    this.readMs = nowMs
   }
 }

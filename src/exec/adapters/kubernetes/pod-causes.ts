@@ -17,6 +17,8 @@ export type PodState = PodStatus['state']
 export interface PodCause {
   readonly state: PodState
   readonly cause: Hindrance | undefined
+  /** Nobody said so: it follows from how things stand. */
+  readonly concluded?: true
 }
 
 export interface Circumstances {
@@ -36,8 +38,10 @@ export function causeOfPod(pod: Pod, given: Circumstances): PodCause {
   if (pod.metadata.deletionTimestamp !== undefined)
     return { state: 'leaving', cause: went ?? deleted(pod, given) }
   if (status.phase === 'Failed') return { state: 'ended', cause: went ?? whyFailed(pod) }
-  if (status.phase === 'Succeeded')
-    return { state: 'ended', cause: went ?? (isRetired(pod, given) ? undefined : stopped(pod)) }
+  if (status.phase === 'Succeeded') {
+    if (went !== undefined || isRetired(pod, given)) return { state: 'ended', cause: went }
+    return { state: 'ended', cause: stopped(pod), concluded: true }
+  }
   const hindered = unschedulable(pod) ?? containerTrouble(pod) ?? went ?? nodeSilent(pod)
   if (hindered !== undefined)
     return { state: status.phase === 'Running' ? 'failing' : 'waiting', cause: hindered }

@@ -73,8 +73,8 @@ function podStatusOf(pod: Pod, { busy, given }: Seen): PodStatus {
 
 /** What went otherwise than by us: the pod itself, or containers of a pod that goes on. */
 export function endsOf(pod: Pod, given: Circumstances): readonly ContainerEnd[] {
-  const { state, cause } = causeOfPod(pod, given)
+  const { state, cause, concluded } = causeOfPod(pod, given)
   if (state !== 'ended' && state !== 'leaving') return containerEnds(pod)
   const key = pod.metadata.uid ?? pod.metadata.name
-  return cause === undefined ? [] : [{ key, cause, atMs: undefined }]
+  return cause === undefined ? [] : [{ key, cause, atMs: undefined, concluded }]
 }
