@@ -26,7 +26,7 @@ const ROOT = resolve(import.meta.dirname, '..')
 
 /** How a container of the image runs; the arguments are the command: `serve --roles api`, `work`, `doctor`. */
 export const IMAGE = {
-  entrypoint: ['/usr/local/bin/node', '/app/src/main/cli.ts'],
+  entrypoint: ['/usr/local/bin/node', '/app/src/main/varve.mjs'],
   env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp', NODE_ENV: 'production' },
   /** Also the group. Nothing in the image belongs to it: it can change none of it. */
   uid: 10_001,

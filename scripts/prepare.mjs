@@ -35,9 +35,8 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
 const bin = join(root, 'node_modules', '.bin')
 const node = existsSync(join(bin, 'node')) ? join(bin, 'node') : process.execPath
 const launcher = join(bin, 'varve')
-if (!existsSync(launcher)) {
-  // `varve` for whoever puts node_modules/.bin on the PATH, and for `npx varve`, on the right Node.
-  const script = `#!/bin/sh\nexec "${node}" --max-semi-space-size=16 "${join(root, 'src', 'main', 'cli.ts')}" "$@"\n`
+// `varve` for whoever puts node_modules/.bin on the PATH, and for `npx varve`, on the right Node.
+const script = `#!/bin/sh\nexec "${node}" --max-semi-space-size=16 "${join(root, 'src', 'main', 'varve.mjs')}" "$@"\n`
+if (!existsSync(launcher) || readFileSync(launcher, 'utf8') !== script)
   writeFileSync(launcher, script, { mode: 0o755 })
-}
 run(node, ['scripts/build-console.ts'], 'build the page')

@@ -1,21 +1,13 @@
-#!/usr/bin/env node
-// The command line's entry: every command of src/cli, and those that only this room can wire.
+// The command line: every command of src/cli, and those that only this room can wire.
 
-import { enableCompileCache } from 'node:module'
-
-// Compiled code is kept between runs (in the system's temporary folder): a command then starts in a
-// fifth of the time. It must come before what it is to cache, hence the imports below.
-enableCompileCache()
-// Writes mostly wait for the disk: four threads, the default, would let four of them wait at once.
-process.env['UV_THREADPOOL_SIZE'] ??= '16'
-const { runCli } = await import('../cli/cli.ts')
-const { addDev } = await import('./dev.ts')
-const { addDoctor, doctorArgs } = await import('./doctor.ts')
-const { addFsck } = await import('./fsck.ts')
-const { Interruption } = await import('./interruption.ts')
-const { addServe } = await import('./serve.ts')
-const { VERSION } = await import('./version.ts')
-const { addWork } = await import('./work.ts')
+import { runCli } from '../cli/cli.ts'
+import { addDev } from './dev.ts'
+import { addDoctor, doctorArgs } from './doctor.ts'
+import { addFsck } from './fsck.ts'
+import { Interruption } from './interruption.ts'
+import { addServe } from './serve.ts'
+import { VERSION } from './version.ts'
+import { addWork } from './work.ts'
 
 const interruption = new Interruption()
 interruption.listen()

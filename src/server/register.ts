@@ -1,12 +1,14 @@
 // Binds the declared routes to their handlers: who may, what was sent, what goes back.
 
 import { createHash } from 'node:crypto'
+import { on } from 'node:events'
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Route } from '../api/route.ts'
 import { fullPath } from '../api/route.ts'
 import { ROUTES } from '../api/routes.ts'
 import { toVarveError, VarveError } from '../base/errors.ts'
+import { passed } from '../base/passing.ts'
 import { isId, parseId } from '../model/id.ts'
 import type { Id } from '../model/id.ts'
 import type { Request } from '../versions/versions.ts'
@@ -27,6 +29,8 @@ export interface Doorway {
 
 const MAX_JSON_BYTES = 1 << 20
 const MAX_TEXT_BYTES = 4 << 20
+/** Of what came for a request and is not read yet; the stream holds more. */
+const WAITING_CHUNKS = { highWaterMark: 8, lowWaterMark: 4 }
 const MAX_DRAINED_BYTES = 64 << 20
 
 export function registerRoutes(app: FastifyInstance, handlers: Handlers, door: Doorway): void {
@@ -121,14 +125,12 @@ async function* limited(
 ): AsyncGenerator<Uint8Array> {
   let size = 0
   try {
-    // Whoever stops reading early leaves the stream alive: the answer goes out on its connection.
-    for await (const chunk of source.iterator({
-      destroyOnReturn: false,
-    }) as AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunksOf(source)) {
       size += chunk.length
       if (size > maxBytes)
         throw new VarveError('TOO_LARGE', `cannot take over ${maxBytes} bytes in one request`)
       await stays?.()
+      passed(chunk.length)
       yield chunk
     }
     await stays?.()
@@ -139,6 +141,20 @@ async function* limited(
       })
     throw error
   }
+}
+
+/**
+ * What comes as it comes: the stream's own iterator joins all that waits in a copy. Leaves the stream alive,
+ * for the answer goes out on its connection, also where it is not read to the end.
+ * @throws what the stream ends with, ECONNRESET
+ */
+async function* chunksOf(source: Readable): AsyncGenerator<Uint8Array> {
+  if (!source.destroyed) {
+    const events = on(source, 'data', { close: ['end', 'close'], ...WAITING_CHUNKS })
+    for await (const [chunk] of events) yield chunk as Uint8Array
+  }
+  if (!source.readableEnded)
+    throw Object.assign(new Error('the sender went away'), { code: 'ECONNRESET' })
 }
 
 function makeCall(

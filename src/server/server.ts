@@ -59,7 +59,7 @@ export interface Server {
 const requests = diagnostics.channel('varve:http.request')
 const TIB = 2 ** 40
 /** Received or sent in one piece; a stream's memory is a few of these. */
-const HIGH_WATER_BYTES = 1 << 20
+const HIGH_WATER_BYTES = 1 << 19
 
 export async function createServer(options: ServerOptions): Promise<Server> {
   const closing = new AbortController()

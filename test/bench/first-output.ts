@@ -18,7 +18,7 @@ export const bench: Bench = {
       spawnSync(node, ['-e', ''])
       bare.push(performance.now() - before)
       const start = performance.now()
-      const ran = spawnSync(node, ['src/main/cli.ts', 'dev', '--demo', '--once'], {
+      const ran = spawnSync(node, ['src/main/varve.mjs', 'dev', '--demo', '--once'], {
         cwd: ROOT,
         encoding: 'utf8',
       })

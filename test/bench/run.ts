@@ -30,7 +30,6 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
 }
 
 // As the product has it; of this process only what it starts.
-process.env['UV_THREADPOOL_SIZE'] ??= '16'
 process.env['NODE_OPTIONS'] ??= '--max-semi-space-size=16'
 
 const name = args.find((arg) => !arg.startsWith('--'))

@@ -72,7 +72,7 @@ async function openBelow(parent: string): Promise<number> {
 test('large objects come back from whatever memory they were put, whole pages or not', async () => {
   const store = await DiskBlobStore.open(join(folder, 'large'))
   // It begins with a page of memory, as what a disk takes without a copy must.
-  const bytes = new PackBuffers().take().subarray(0, 6 * 1024 * 1024)
+  const bytes = (new PackBuffers().take() as Uint8Array).subarray(0, 6 * 1024 * 1024)
   for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 7 + (i >> 8)) & 255
   const mib = 1024 * 1024
   for (const [from, length] of [

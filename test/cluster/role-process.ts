@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ROOT } from '../e2e/product.ts'
 
 const NODE = `${ROOT}/node_modules/.bin/node`
-const ENTRY = `${ROOT}/src/main/cli.ts`
+const ENTRY = `${ROOT}/src/main/varve.mjs`
 const TAIL_CHARS = 3_000
 const KEEPER_MS = 1_000
 

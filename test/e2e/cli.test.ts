@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-const MAIN = join(import.meta.dirname, '../../src/main/cli.ts')
+const MAIN = join(import.meta.dirname, '../../src/main/varve.mjs')
 const home = mkdtempSync(join(tmpdir(), 'varve-e2e-'))
 let server: ChildProcess
 

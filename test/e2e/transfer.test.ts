@@ -80,7 +80,7 @@ async function sha256(path: string): Promise<string> {
 
 /** A command that is not waited for. */
 function begun(...args: string[]) {
-  const child = spawn(process.execPath, [join(ROOT, 'src/main/cli.ts'), ...args], {
+  const child = spawn(process.execPath, [join(ROOT, 'src/main/varve.mjs'), ...args], {
     env: { ...process.env, VARVE_SERVER: product.url, VARVE_TOKEN: product.token },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

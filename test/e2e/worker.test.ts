@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Product, ROOT, cli } from './product.ts'
 
 const NODE = join(ROOT, 'node_modules/.bin/node')
-const ENTRY = join(ROOT, 'src/main/cli.ts')
+const ENTRY = join(ROOT, 'src/main/varve.mjs')
 const DATUMS = 210
 
 /** `varve work`, with a scratch folder of its own. */

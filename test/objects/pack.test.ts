@@ -6,7 +6,7 @@ import type { BlobObject, BlobStore } from '../../src/blob/blob.ts'
 import { zstdCompute } from '../../src/main/compute.ts'
 import type { Compute } from '../../src/objects/guests.ts'
 import { Ids } from '../../src/objects/ids.ts'
-import { MAX_PACK_BYTES, PackBuffers } from '../../src/objects/packs/pack-buffers.ts'
+import { MAX_PACK_BYTES, MAX_WHOLE, PackBuffers } from '../../src/objects/packs/pack-buffers.ts'
 import { framesOf, packIsWhole, packOfKey } from '../../src/objects/packs/pack-footer.ts'
 import type { Place } from '../../src/objects/packs/pack.ts'
 import { PackWriter } from '../../src/objects/packs/pack.ts'
@@ -22,12 +22,12 @@ function makePack(blob: BlobStore, buffers = new PackBuffers(), compute?: Comput
 
 /** Puts that end when they are told to. */
 class SlowBlobStore extends MemoryBlobStore {
-  readonly waiting: (() => void)[] = []
+  readonly waiting: ((error?: Error) => void)[] = []
   most = 0
 
   override async put(objects: readonly BlobObject[]): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.waiting.push(resolve)
+    await new Promise<void>((resolve, reject) => {
+      this.waiting.push((error) => (error ? reject(error) : resolve()))
       this.most = Math.max(this.most, this.waiting.length)
     })
     await super.put(objects)
@@ -35,6 +35,10 @@ class SlowBlobStore extends MemoryBlobStore {
 
   release(): void {
     this.waiting.shift()?.()
+  }
+
+  fail(error: Error): void {
+    this.waiting.shift()?.(error)
   }
 }
 
@@ -84,10 +88,65 @@ test('a buffer is filled again when its pack is durable, not before: no byte of 
   }
 })
 
+/** Adds chunks that nobody else adds, and none while it should wait, until `enough`. */
+function fill(pack: PackWriter, from: number, enough: (added: number) => boolean): Place[] {
+  const places: Place[] = []
+  while (!pack.busy && !enough(places.length)) {
+    const bytes = some(from + places.length)
+    places.push(pack.addChunk(ids.ofChunk(bytes), bytes))
+  }
+  return places
+}
+
+test('however many write at once, no more whole buffers are out; the others make smaller packs and never wait for one that fills', async () => {
+  const blob = new MemoryBlobStore()
+  const buffers = new PackBuffers()
+  const packs = Array.from({ length: 6 }, () => makePack(blob, buffers))
+  const places = packs.map((pack, i) => fill(pack, i * 1000, (added) => added === 60))
+  expect(places.map((some) => some.length)).toEqual(packs.map(() => 60))
+  expect(buffers.take()).toBeUndefined()
+  await Promise.all(packs.map((pack) => pack.close()))
+  expect(buffers.take()).toBeDefined()
+  const sizes: number[] = []
+  for await (const { sizeBytes } of blob.list('packs/')) sizes.push(sizeBytes)
+  // Of 12 MB each: some in one pack, the others in three.
+  expect(sizes.filter((size) => size > 11e6)).toHaveLength(MAX_WHOLE)
+  expect(sizes).toHaveLength(MAX_WHOLE + 3 * (packs.length - MAX_WHOLE))
+  for (const [i, { pack, offset, length }] of places.flat().entries()) {
+    const frame = await blob.get(`packs/${pack}`, { offset, length })
+    const n = Math.floor(i / 60) * 1000 + (i % 60)
+    expect(equalBytes(frame?.subarray(length - CHUNK) as Uint8Array, some(n))).toBe(true)
+  }
+})
+
+test('who fills packs waits for a whole buffer that another is putting, also where that put fails', async () => {
+  for (const fails of [false, true]) {
+    const blob = new SlowBlobStore()
+    const buffers = new PackBuffers()
+    const [one, other] = [makePack(blob, buffers), makePack(blob, buffers)]
+    fill(one, 0, () => false)
+    expect(blob.waiting.length).toBe(2)
+    // It seals its first where a whole buffer was not to be had.
+    fill(other, 1000, () => false)
+    expect(blob.waiting.length).toBe(3)
+    let waits = true
+    const room = other.room().then(() => (waits = false))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(waits).toBe(true)
+    if (fails) blob.fail(new Error('no space'))
+    else blob.release()
+    await room
+    expect(buffers.take()).toBeDefined()
+    if (fails) await expect(one.room()).rejects.toThrow('no space')
+    else await until(one.close(), () => blob.release())
+    await until(other.close(), () => blob.release())
+  }
+})
+
 test('a pack grows in small buffers until one was full: those after it begin in a whole one', async () => {
   let [small, whole] = [0, 0]
   class Counted extends PackBuffers {
-    override take(): Uint8Array {
+    override take(): Uint8Array | undefined {
       whole++
       return super.take()
     }

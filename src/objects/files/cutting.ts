@@ -11,7 +11,9 @@ export const FRONT_BYTES: number = MAX_CHUNK_BYTES
 /** Of one content. */
 export class Cutter {
   readonly #hash: Hash
-  #rest = new Uint8Array(0)
+  /** Memory that is used again: on a thread that makes little else it would be collected late. */
+  readonly #rest = new Uint8Array(FRONT_BYTES)
+  #restBytes = 0
 
   constructor(hash: Hash) {
     this.#hash = hash
@@ -22,9 +24,8 @@ export class Cutter {
    * it. What may still grow is left over in turn; a copy, so that the window may be filled again.
    */
   cut(bytes: Uint8Array, { end, isLast }: Stretch): Cuts {
-    const start = FRONT_BYTES - this.#rest.length
-    assert(start >= 0, 'less than a chunk is left over')
-    bytes.set(this.#rest, start)
+    const start = FRONT_BYTES - this.#restBytes
+    bytes.set(this.#rest.subarray(0, this.#restBytes), start)
     const sizes: number[] = []
     const hashes: Uint8Array[] = []
     const least = isLast ? 1 : MAX_CHUNK_BYTES
@@ -35,7 +36,9 @@ export class Cutter {
       sizes.push(size)
       at += size
     }
-    this.#rest = new Uint8Array(bytes.subarray(at, end))
+    assert(end - at <= FRONT_BYTES, 'less than a chunk is left over')
+    this.#rest.set(bytes.subarray(at, end))
+    this.#restBytes = end - at
     const all = new Uint8Array(hashes.length * HASH_BYTES)
     hashes.forEach((one, i) => all.set(one, i * HASH_BYTES))
     return { start, sizes, hashes: all }

@@ -5,7 +5,8 @@
 // - Nothing in a pack may be referred to by anybody else before `close` has returned.
 // - A pack ends with its table of frames and a checksum (pack-footer.ts).
 // - Memory: the pack being filled, PARALLEL_PUTS more, and PENDING_BYTES of frames being compressed,
-//   as long as callers await `room` while `busy`.
+//   as long as callers await `room` while `busy`. All writers share whole buffers (pack-buffers.ts): where
+//   none is to be had a pack is sealed when it has grown to GROWING_BYTES.
 // - A byte that is not compressed is copied once, from where the caller has it into the pack.
 
 import { assert } from '../../base/assert.ts'
@@ -158,7 +159,7 @@ export class PackWriter {
   async room(): Promise<void> {
     while (this.busy) {
       if (this.#failure) throw this.#failure.error
-      await this.#change()
+      await this.#change(this.#lacksWhole())
     }
   }
 
@@ -256,7 +257,7 @@ export class PackWriter {
   #lay(place: Place, { head, body, hash }: Encoded, isNode: boolean): void {
     const length = head.length + body.length
     const whole = this.#used + length + this.#footer.bytesWith(length)
-    if (this.#used > PACK_MAGIC.length && whole > MAX_PACK_BYTES) {
+    if (this.#used > PACK_MAGIC.length && whole > this.#mostBytes()) {
       this.#seal()
       this.#fillsPacks = true
     }
@@ -287,9 +288,22 @@ export class PackWriter {
 
   #larger(needed: number): Uint8Array {
     if (needed > MAX_PACK_BYTES) return new Uint8Array(needed)
-    if (needed > GROWING_BYTES || this.#fillsPacks) return this.#guests.buffers.take()
+    const whole =
+      needed > GROWING_BYTES || this.#fillsPacks ? this.#guests.buffers.take() : undefined
+    if (whole) return whole
     if (needed <= SMALL_PACK_BYTES) return this.#guests.buffers.takeSmall()
     return new Uint8Array(Math.max(this.#buffer.length * 2, needed))
+  }
+
+  #mostBytes(): number {
+    const isWhole = this.#buffer.length >= MAX_PACK_BYTES
+    return isWhole || this.#guests.buffers.hasWhole ? MAX_PACK_BYTES : GROWING_BYTES
+  }
+
+  /** This pack would be full, and a whole buffer for it comes back soon. */
+  #lacksWhole(): boolean {
+    const wants = this.#fillsPacks && this.#buffer.length < MAX_PACK_BYTES
+    return wants && this.#guests.buffers.isShort
   }
 
   #seal(): void {
@@ -307,15 +321,13 @@ export class PackWriter {
 
   #put(name: string, bytes: Uint8Array, buffer: Uint8Array): void {
     const { blob, open, buffers, written } = this.#guests
-    blob.put([{ key: packKey(name), bytes }]).then(
-      () => {
-        this.#sealed.delete(name)
-        open.delete(name)
-        written?.(name, bytes)
-        // Of a put that failed it stays away: who knows what is still sent of it.
-        buffers.give(buffer)
-        this.#ring()
-      },
+    const put = blob.put([{ key: packKey(name), bytes }]).then(() => {
+      this.#sealed.delete(name)
+      open.delete(name)
+      written?.(name, bytes)
+    })
+    buffers.giveAfter(buffer, put).then(
+      () => this.#ring(),
       (error: unknown) => this.#fail(error),
     )
   }
@@ -323,11 +335,13 @@ export class PackWriter {
   /** All puts there may be are under way, and this pack is nearly full too. */
   #backlog(): boolean {
     const nearlyFull = this.#used + HEADROOM_BYTES > MAX_PACK_BYTES
-    return this.#sealed.size > PARALLEL_PUTS || (nearlyFull && this.#sealed.size === PARALLEL_PUTS)
+    if (this.#sealed.size > PARALLEL_PUTS) return true
+    return (nearlyFull && this.#sealed.size === PARALLEL_PUTS) || this.#lacksWhole()
   }
 
-  /** Until something ended: a compression, a put, all of it. */
-  #change(): Promise<void> {
+  /** Until something ended: a compression, a put, all of it; or also a put of others. */
+  #change(ofOthers = false): Promise<void> {
+    if (ofOthers) void this.#guests.buffers.change().then(() => this.#ring())
     return new Promise((resolve) => this.#wake.push(resolve))
   }
 

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// What is started.
+
+import './process.mjs'
+await import('./cli.ts')
