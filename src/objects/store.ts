@@ -6,6 +6,7 @@
 import { assert } from '../base/assert.ts'
 import { concat, toHex } from '../base/bytes.ts'
 import { isVarveError, VarveError } from '../base/errors.ts'
+import { passed } from '../base/passing.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore } from '../blob/blob.ts'
 import type { TreeRef } from '../model/tree-ref.ts'
@@ -373,6 +374,7 @@ export class PackStore {
     const bytes = open
       ? open().slice(offset, offset + length) // its buffer will be another pack's
       : await this.#blob.get(packKey(pack), { offset, length })
+    passed(length)
     if (bytes && bytes.length !== length) throw corrupt('it is too short', `pack ${pack}`)
     return bytes
   }

@@ -8,6 +8,7 @@
 
 import { concat, toHex } from '../../base/bytes.ts'
 import { isVarveError } from '../../base/errors.ts'
+import { passed } from '../../base/passing.ts'
 import type { BlobStore } from '../../blob/blob.ts'
 import type { Frame, FrameChunk } from '../packs/frame.ts'
 import { frameHead, PREFIX_BYTES, RAW, readHead } from '../packs/frame.ts'
@@ -70,6 +71,7 @@ export class PurgedPacks {
       signal.throwIfAborted()
       const pack = listing.name(n)
       const bytes = await blob.get(packKey(pack))
+      passed(bytes?.length ?? 0)
       if (bytes && (await this.#has(pack, bytes))) found.add(n)
     }
     return found

@@ -6,6 +6,7 @@
 //   does not find the pack finds the row.
 // - A pack that is not what was written stays as it is: its damage must not get a new checksum.
 
+import { passed } from '../../base/passing.ts'
 import type { BlobStore } from '../../blob/blob.ts'
 import type { Moves } from '../packs/forwards.ts'
 import type { PackListing } from '../packs/pack-listing.ts'
@@ -72,6 +73,7 @@ async function carryOver(
   try {
     for (const pack of packs) {
       const bytes = await blob.get(packKey(pack))
+      passed(bytes?.length ?? 0)
       if (!bytes || !packIsWhole(store.ids, pack, bytes)) continue
       const moved = purge
         ? await purge.carryOver(writer, pack, bytes)

@@ -3,6 +3,7 @@
 
 import { equalBytes, toHex } from '../../base/bytes.ts'
 import { isVarveError } from '../../base/errors.ts'
+import { passed } from '../../base/passing.ts'
 import type { BlobStore } from '../../blob/blob.ts'
 import { corrupt } from '../packs/codec.ts'
 import type { Frame, FrameHead } from '../packs/frame.ts'
@@ -117,6 +118,7 @@ class PackChecking implements CheckedPack {
   async #read(offset: number, length: number): Promise<Uint8Array | undefined> {
     await this.#guests.pace(length)
     const bytes = await this.#guests.blob.get(packKey(this.#pack), { offset, length })
+    passed(length)
     if (bytes && bytes.length !== length) {
       this.#fault({ why: 'it became shorter', offset, length })
       return new Uint8Array(length)
