@@ -5,7 +5,7 @@ import {
   CONTROLLER_BOUNDS,
   PoolController,
 } from '../../../src/exec/adapters/kubernetes/controller.ts'
-import type { Deployment } from '../../../src/exec/adapters/kubernetes/objects.ts'
+import type { Deployment, Pod } from '../../../src/exec/adapters/kubernetes/objects.ts'
 import type { PoolStatus } from '../../../src/model/pool-status.ts'
 import { VirtualClock } from '../../log/toy.ts'
 import { FakeApi } from './fake-api.ts'
@@ -155,13 +155,19 @@ describe('leftovers', () => {
     expect(report()?.ends).toMatchObject([{ pod: 'gone', cause: { reason: 'Evicted' } }])
   })
 
-  test('a pod that was put out and ended in order is told with what only its event says', async () => {
+  /** The only pod of a pool at work; what becomes of it is somebody else's doing. */
+  async function killed(): Promise<Pod> {
     cluster.wanted.set('a', { digest: '1', queued: 200, pods: 1 })
     await until(() => report()?.running === 1)
     const [pod] = api.all('pods')
     if (pod === undefined) throw new Error('no pod')
+    cluster.killed.add(pod.metadata.name)
+    return pod
+  }
+
+  test('a pod that was put out and ended in order is told with what only its event says', async () => {
+    const pod = await killed()
     const { name } = pod.metadata
-    cluster.killed.add(name)
     // Old enough to go at once.
     const metadata = { ...pod.metadata, creationTimestamp: new Date(-60_000).toISOString() }
     api.put('pods', { ...pod, metadata, status: { phase: 'Succeeded' } })
@@ -183,12 +189,8 @@ describe('leftovers', () => {
   })
 
   test('a reason that was told stays when the kubelet then takes it back and no event has it', async () => {
-    cluster.wanted.set('a', { digest: '1', queued: 200, pods: 1 })
-    await until(() => report()?.running === 1)
-    const [pod] = api.all('pods')
-    if (pod === undefined) throw new Error('no pod')
+    const pod = await killed()
     const { name } = pod.metadata
-    cluster.killed.add(name)
     const message = 'Usage of EmptyDir volume "work" exceeds the limit "16Mi". '
     api.put('pods', { ...pod, status: { phase: 'Failed', reason: 'Evicted', message } })
     await until(() => report()?.ends.length === 1)
