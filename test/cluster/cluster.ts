@@ -188,7 +188,7 @@ export class Cluster {
 
   /** `varve …` against the one address. */
   cli(args: readonly string[], stdin?: string): Promise<Ran> {
-    return run(`${ROOT}/node_modules/.bin/node`, [`${ROOT}/src/main/cli.ts`, ...args], {
+    return run(`${ROOT}/node_modules/.bin/node`, [`${ROOT}/src/main/varve.mjs`, ...args], {
       env: { VARVE_SERVER: this.url, VARVE_TOKEN: this.token },
       ...(stdin === undefined ? {} : { stdin }),
     })
