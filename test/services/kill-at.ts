@@ -237,6 +237,6 @@ const {
 } = process.env
 const [, entry = '', command = ''] = process.argv
 // Children and threads of the process have its variables too.
-const isProduct = isMainThread && /\/main\/varve\.mjs$/.test(entry) && command in WRAPPED
+const isProduct = isMainThread && entry.endsWith('/main/varve.mjs') && command in WRAPPED
 if (isProduct && orders && marker)
   await arm(command as keyof typeof WRAPPED, new Killer(orders, marker, signal))

@@ -178,7 +178,7 @@ function wrapTables(effects: Effects, tables: Tables): void {
 const folder = process.env['VARVE_TEST_EFFECTS']
 const [, entry = '', command = ''] = process.argv
 // Children and threads of the process have its variables too.
-const isProduct = isMainThread && /\/main\/varve\.mjs$/.test(entry)
+const isProduct = isMainThread && entry.endsWith('/main/varve.mjs')
 if (isProduct && folder !== undefined) {
   const effects = new Effects(folder)
   if (command === 'dev') {
