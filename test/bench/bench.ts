@@ -40,6 +40,16 @@ export function metric(
   }
 }
 
+/** What a process may hold of memory, whatever comes. */
+const MOST_MEMORY_BYTES = 512e6
+
+export function memory(name: string, peakBytes: number): Metric {
+  return metric(name, peakBytes / 2 ** 20, 'MiB', {
+    goal: '≤ 512 MB',
+    met: peakBytes <= MOST_MEMORY_BYTES,
+  })
+}
+
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { borgCreate, borgInit, resticBackup, resticInit } from './backup.ts'
 import type { Bench, Metric } from './bench.ts'
-import { median, metric } from './bench.ts'
+import { median, memory, metric } from './bench.ts'
 import type { Cost } from './cost.ts'
 import { runCommand, runJob } from './cost.ts'
 import { bytesBelow, settleDisk, withFolder, writeSmallFiles } from './disk.ts'
@@ -98,14 +98,8 @@ export const bench: Bench = {
           met: storedBytes <= limit,
           peer: { name: 'raw', value: raw / 1e6 },
         }),
-        metric('memory of the server', peak('varve') / 2 ** 20, 'MiB', {
-          goal: '≤ 512 MB',
-          met: peak('varve') <= 512e6,
-        }),
-        metric('memory of the server: all in one directory', peak('flat') / 2 ** 20, 'MiB', {
-          goal: '≤ 512 MB',
-          met: peak('flat') <= 512e6,
-        }),
+        memory('memory of the server', peak('varve')),
+        memory('memory of the server: all in one directory', peak('flat')),
         metric('all in one directory', seconds('flat'), 's'),
         metric('memory of the client', (clients?.peakBytes ?? NaN) / 2 ** 20, 'MiB'),
         metric('processor time of the server for a file', cpuUs(ours), 'µs', {

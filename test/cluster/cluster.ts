@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/client.ts'
-import { run, ROOT } from '../e2e/product.ts'
+import { ENTRY, run, ROOT } from '../e2e/product.ts'
 import type { Ran } from '../e2e/product.ts'
 import { freePort } from '../services/process.ts'
 import { s3Keys } from '../services/s3.ts'
@@ -188,7 +188,7 @@ export class Cluster {
 
   /** `varve …` against the one address. */
   cli(args: readonly string[], stdin?: string): Promise<Ran> {
-    return run(`${ROOT}/node_modules/.bin/node`, [`${ROOT}/src/main/varve.mjs`, ...args], {
+    return run(`${ROOT}/node_modules/.bin/node`, [ENTRY, ...args], {
       env: { VARVE_SERVER: this.url, VARVE_TOKEN: this.token },
       ...(stdin === undefined ? {} : { stdin }),
     })

@@ -5,10 +5,9 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ROOT } from '../e2e/product.ts'
+import { ENTRY, ROOT } from '../e2e/product.ts'
 
 const NODE = `${ROOT}/node_modules/.bin/node`
-const ENTRY = `${ROOT}/src/main/varve.mjs`
 const TAIL_CHARS = 3_000
 const KEEPER_MS = 1_000
 

@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export const ROOT: string = resolve(import.meta.dirname, '../..')
 const NODE = join(ROOT, 'node_modules/.bin/node')
-const ENTRY = join(ROOT, 'src/main/varve.mjs')
+/** What is started. */
+export const ENTRY: string = join(ROOT, 'src/main/varve.mjs')
 
 export interface Ran {
   readonly code: number | null

@@ -24,7 +24,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PartView, UploadView } from '../../src/api/uploads.ts'
 import { Client } from '../../src/client/client.ts'
-import { Product, ROOT } from './product.ts'
+import { ENTRY, Product } from './product.ts'
 
 const SEGMENTS = 5
 const UPLOADS = '/projects/:project/repos/:repo/branches/:branch/uploads'
@@ -80,7 +80,7 @@ async function sha256(path: string): Promise<string> {
 
 /** A command that is not waited for. */
 function begun(...args: string[]) {
-  const child = spawn(process.execPath, [join(ROOT, 'src/main/varve.mjs'), ...args], {
+  const child = spawn(process.execPath, [ENTRY, ...args], {
     env: { ...process.env, VARVE_SERVER: product.url, VARVE_TOKEN: product.token },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -5,10 +5,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Product, ROOT, cli } from './product.ts'
+import { ENTRY, Product, ROOT, cli } from './product.ts'
 
 const NODE = join(ROOT, 'node_modules/.bin/node')
-const ENTRY = join(ROOT, 'src/main/varve.mjs')
 const DATUMS = 210
 
 /** `varve work`, with a scratch folder of its own. */

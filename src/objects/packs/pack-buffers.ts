@@ -70,17 +70,15 @@ export class PackBuffers {
 
   /** Gives it when `put` has ended. Where that fails it stays away: who knows what is still sent of it. */
   async giveAfter(buffer: Uint8Array, put: Promise<void>): Promise<void> {
-    const whole = buffer.length === MAX_PACK_BYTES ? 1 : 0
-    this.#leaving += whole
+    if (buffer.length !== MAX_PACK_BYTES) return put.then(() => this.give(buffer))
+    this.#leaving++
     try {
       await put
-    } catch (error) {
-      this.#leaving -= whole
-      if (whole) this.#back()
-      throw error
+      keep(this.#free, MAX_WHOLE, buffer)
+    } finally {
+      this.#leaving--
+      this.#back()
     }
-    this.#leaving -= whole
-    this.give(buffer)
   }
 
   #back(): void {
